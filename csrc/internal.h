@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * internal.h -- what the .c files share; cffi never sees it.
+ */
+#ifndef PYIPC_INTERNAL_H
+#define PYIPC_INTERNAL_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/ipc.h>
+#include <time.h>
+
+#include "pyipc_core.h"
+
+/* The kernel's way (-1 and errno) into ours (-errno). */
+static inline int64_t neg_errno(int64_t result)
+{
+	return result == -1 ? -errno : result;
+}
+
+static inline int64_t monotonic_ns(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);	/* cannot fail: the clock always exists */
+	return (int64_t) now.tv_sec * PYIPC_SECOND + now.tv_nsec;
+}
+
+static inline struct timespec ns_to_timespec(int64_t ns)
+{
+	return (struct timespec){ .tv_sec = ns / PYIPC_SECOND, .tv_nsec = ns % PYIPC_SECOND };
+}
+
+static inline struct pyipc_owner owner_of(const struct ipc_perm *perm)
+{
+	return (struct pyipc_owner){
+		.key = perm->__key,
+		.uid = perm->uid,
+		.gid = perm->gid,
+		.creator_uid = perm->cuid,
+		.creator_gid = perm->cgid,
+		.mode = perm->mode & 0777,
+	};
+}
+
+/* IPC_SET writes owner, group and mode together: fill in those that were asked for. */
+static inline void change_owner(struct ipc_perm *perm, int64_t uid, int64_t gid, int64_t mode)
+{
+	if (uid >= 0)
+		perm->uid = (uid_t) uid;
+	if (gid >= 0)
+		perm->gid = (gid_t) gid;
+	if (mode >= 0)
+		perm->mode = (unsigned short) (mode & 0777);
+}
+
+/* EINVAL for an id has two causes: the object is gone, or an argument is wrong.  Ask the kernel
+ * which: stat_result is what IPC_STAT on the id says now.  (EACCES means that it is alive.) */
+static inline int64_t gone_or_invalid(int stat_result)
+{
+	if (stat_result == -1 && (errno == EINVAL || errno == EIDRM))
+		return -EIDRM;
+	return -EINVAL;
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * mapping.c -- work on memory that is already mapped and takes long enough to drop the GIL for.
+ */
+#define _GNU_SOURCE		/* madvise() */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23	/* Linux 5.14 */
+#endif
+
+int pyipc_copy(char *to, const char *from, uint64_t size)
+{
+	memcpy(to, from, size);
+	return 0;
+}
+
+/* Make every page of the range present, so that a lack of memory is an error here and not a
+ * SIGBUS later.  Where the kernel cannot do it in one call, touch each page: an atomic "add
+ * nothing" writes, yet cannot undo what another process stores in the same byte meanwhile. */
+int pyipc_populate(char *address, uint64_t size)
+{
+	int64_t result = neg_errno(madvise(address, size, MADV_POPULATE_WRITE));
+
+	if (result != -EINVAL)
+		return (int) result;
+	for (uint64_t page = 0; page < size; page += (uint64_t) sysconf(_SC_PAGESIZE))
+		(void) __atomic_fetch_add(address + page, 0, __ATOMIC_RELAXED);
+	return 0;
+}

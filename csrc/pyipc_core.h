@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pyipc_core.h -- the whole interface of the C core.
+ *
+ * The region between the two cdef marks is what cffi parses, so Python and the C compiler read
+ * one text: only plain declarations there, fixed-width fields, no preprocessor, no kernel types.
+ *
+ * Every function returns a value >= 0 or -errno and touches its ret_ arguments only on success.
+ * Times are nanoseconds on CLOCK_MONOTONIC; a deadline is a point on it, never a span.
+ * None retries after EINTR: that answer goes up to Python, which runs its signal handlers and
+ * calls again.
+ *
+ * A name that begins with pyipc_now_ promises to return at once: such a function never waits,
+ * maps, unmaps, reserves or frees, and it is called with the GIL held (build_core.py).
+ */
+#ifndef PYIPC_CORE_H
+#define PYIPC_CORE_H
+
+#include <stdint.h>
+
+/* cdef: begin */
+
+/* One second, the unit of every ..._ns below. */
+enum { PYIPC_SECOND = 1000000000 };
+
+/* ---- memory that is already mapped (mapping.c) ---- */
+
+int pyipc_copy(char *to, const char *from, uint64_t size);
+int pyipc_populate(char *address, uint64_t size);
+
+/* ---- threads that wait in the kernel (interrupt.c) ---- */
+
+int pyipc_interrupt(int thread_id);
+
+/* ---- what all three System V families share ---- */
+
+struct pyipc_owner {
+    int32_t key;
+    uint32_t uid, gid, creator_uid, creator_gid;
+    uint32_t mode;
+};
+
+/* ---- System V segments (sysv_shm.c) ---- */
+
+enum {
+    PYIPC_SHM_HUGE_2M = 1,
+    PYIPC_SHM_HUGE_1G = 2,
+    PYIPC_SHM_NO_RESERVE = 4,
+    PYIPC_SHM_READ_ONLY = 8,
+};
+
+struct pyipc_shm_stat {
+    struct pyipc_owner owner;
+    uint64_t size, attach_count;
+    int64_t attach_time, detach_time, change_time;
+    int32_t creator_pid, last_pid;
+};
+
+int pyipc_shm_create(int32_t key, uint64_t size, int flags, int mode);
+int pyipc_shm_create_private(uint64_t size, int flags, int mode, int64_t *ret_address);
+int pyipc_now_shm_find(int32_t key, uint64_t size);
+int64_t pyipc_shm_attach(int id, uint64_t address, int flags);
+int pyipc_shm_detach(char *address);
+int pyipc_now_shm_stat(int id, struct pyipc_shm_stat *ret_stat);
+int pyipc_now_shm_set(int id, int64_t uid, int64_t gid, int64_t mode);
+int pyipc_shm_lock(int id, int locked);
+int pyipc_shm_remove(int id);
+
+/* ---- System V semaphore sets (sysv_sem.c) ---- */
+
+enum { PYIPC_SEM_NOWAIT = 0x800, PYIPC_SEM_UNDO = 0x1000 };
+enum { PYIPC_SEM_GET_VALUE, PYIPC_SEM_GET_PID, PYIPC_SEM_GET_WAITERS, PYIPC_SEM_GET_ZERO_WAITERS };
+
+struct pyipc_sem_op {
+    uint16_t index;
+    int16_t delta;
+    int16_t flags;
+};
+
+struct pyipc_sem_stat {
+    struct pyipc_owner owner;
+    uint64_t count;
+    int64_t op_time, change_time;
+};
+
+int pyipc_sem_create(int32_t key, const uint16_t *values, int count, int mode);
+int pyipc_now_sem_find(int32_t key, int count);
+int pyipc_now_sem_take(int id);
+int pyipc_now_sem_give(int id);
+int pyipc_now_sem_op(int id, const struct pyipc_sem_op *ops, uint64_t count);
+int pyipc_sem_op(int id, const struct pyipc_sem_op *ops, uint64_t count, int64_t deadline_ns);
+int pyipc_now_sem_get(int id, int index, int what);
+int pyipc_now_sem_set_value(int id, int index, int value);
+int pyipc_now_sem_get_all(int id, uint16_t *ret_values);
+int pyipc_now_sem_set_all(int id, const uint16_t *values);
+int pyipc_now_sem_stat(int id, struct pyipc_sem_stat *ret_stat);
+int pyipc_now_sem_set(int id, int64_t uid, int64_t gid, int64_t mode);
+int pyipc_sem_remove(int id);
+
+/* ---- System V message queues (sysv_msg.c) ---- */
+
+enum { PYIPC_MSG_TRUNCATE = 1, PYIPC_MSG_EXCEPT = 2, PYIPC_MSG_COPY = 4 };
+enum { PYIPC_MSG_SMALL = 8192 };
+
+struct pyipc_msg {
+    int64_t type;
+    char data[];
+};
+
+struct pyipc_msg_stat {
+    struct pyipc_owner owner;
+    uint64_t bytes, messages, max_bytes;
+    int64_t send_time, receive_time, change_time;
+    int32_t last_send_pid, last_receive_pid;
+};
+
+int pyipc_msg_create(int32_t key, int mode);
+int pyipc_now_msg_find(int32_t key);
+int pyipc_now_msg_send(int id, int64_t type, const char *data, uint64_t size);
+int pyipc_msg_send(int id, const char *msg, uint64_t size, int64_t deadline_ns);
+int64_t pyipc_now_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, int64_t type, int flags);
+int64_t pyipc_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, int64_t type, int flags,
+                          int64_t deadline_ns);
+int pyipc_now_msg_stat(int id, struct pyipc_msg_stat *ret_stat);
+int pyipc_now_msg_set(int id, int64_t uid, int64_t gid, int64_t mode, int64_t max_bytes);
+int pyipc_msg_remove(int id);
+
+/* cdef: end */
+
+#endif

@@ -1,0 +1,77 @@
+"""Everything processes on one Linux machine use to talk: exact, safe, fast.
+
+Each chapter is a module of its own, loaded when it is first used: `pyipc.sysv`.
+"""
+
+from __future__ import annotations
+
+from . import errors
+from .errors import (
+    AccessError,
+    AlreadyExistsError,
+    ClosedError,
+    HalfMadeError,
+    IPCError,
+    LimitError,
+    NotFoundError,
+    OutOfMemoryError,
+    RemovedError,
+    TimedOutError,
+    UnsupportedError,
+    WouldBlockError,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from . import sysv as sysv
+
+__version__ = "0.1.0"
+
+_CHAPTERS = ("sysv",)
+
+__all__ = (
+    "AccessError",
+    "AlreadyExistsError",
+    "ClosedError",
+    "HalfMadeError",
+    "IPCError",
+    "LimitError",
+    "NotFoundError",
+    "OutOfMemoryError",
+    "RemovedError",
+    "TimedOutError",
+    "UnsupportedError",
+    "WouldBlockError",
+    "backend",
+    "capabilities",
+    "errors",
+    "sysv",
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _CHAPTERS:
+        __import__(f"{__name__}.{name}")
+        chapter: ModuleType = globals()[name]
+        return chapter
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def backend() -> str:
+    """Which implementation does the kernel calls: "native" (the compiled core) or "fallback"."""
+    from ._backend import ops
+
+    return ops.NAME
+
+
+def capabilities() -> dict[str, bool]:
+    """What this backend can do, by name; what it cannot raises `UnsupportedError` when used."""
+    from ._backend import ops
+
+    return ops.capabilities()

@@ -1,0 +1,194 @@
+"""What a backend does: one Protocol per family of calls.
+
+A backend is a module. Every call returns a value >= 0 or `-errno` and raises nothing; where a
+call hands out more than a number, the number comes back alone when it failed. Names that begin
+with `now_` never wait. Deadlines are nanoseconds on CLOCK_MONOTONIC (`_deadline.FOREVER`: none);
+a wait that a signal ended, or that looks around once a second, returns `-EINTR` and wants to be
+called again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar, Union
+
+# key, uid, gid, creator's uid, creator's gid, mode
+Owner = tuple[int, int, int, int, int, int]
+
+# Owner, then: size, attach count, attach time, detach time, change time, creator's pid, last pid
+SegmentFields = tuple[Owner, int, int, int, int, int, int, int]
+
+# Owner, then: semaphores, time of the last semop, change time
+SetFields = tuple[Owner, int, int, int]
+
+# Owner, then: bytes, messages, most bytes, send time, receive time, change time, the last
+# sender's pid, the last receiver's pid
+QueueFields = tuple[Owner, int, int, int, int, int, int, int, int]
+
+# What keeps a segment attached: gone with its last reference.
+Attachment = Any
+# Memory as bytes: slices are copies, slice assignment writes, `memoryview()` shares.
+Memory = Any
+# Operations made ready once, for many calls.
+Prepared = Any
+Class = TypeVar("Class", bound=type)
+
+
+class CommonOps(Protocol):
+    """What every family needs."""
+
+    NAME: str
+
+    def capabilities(self) -> dict[str, bool]:
+        """What can be had here, by name."""
+
+    def accelerate(self, *methods: str) -> Any:
+        """A class decorator: C stands in for the common call of these methods, if there is any."""
+
+    def interrupt(self, thread_id: int) -> int:
+        """End the wait of that thread of ours in the kernel, if it is in one; call it again until it is."""
+
+
+class SegmentOps(Protocol):
+    """System V segments: shmget(2), shmop(2), shmctl(2)."""
+
+    SHM_HUGE_2M: int
+    SHM_HUGE_1G: int
+    SHM_NO_RESERVE: int
+    SHM_READ_ONLY: int
+
+    def shm_create(self, key: int, size: int, flags: int, mode: int) -> int:
+        """A new segment's id."""
+
+    def shm_create_private(self, size: int, flags: int, mode: int) -> Union[int, tuple[int, Attachment]]:
+        """A new segment that is attached and already marked for removal."""
+
+    def now_shm_find(self, key: int, size: int) -> int:
+        """The id of the segment with this key and at least this size."""
+
+    def shm_attach(self, id: int, address: int, flags: int) -> Union[int, Attachment]:
+        """Map it, at *address* unless that is 0."""
+
+    def shm_address(self, attachment: Attachment) -> int:
+        """Where it is mapped."""
+
+    def shm_memory(self, attachment: Attachment, size: int, read_only: bool) -> Memory:
+        """Its bytes; keeps the attachment alive."""
+
+    def view(self, memory: Memory) -> Union[int, memoryview]:
+        """A view of these bytes that keeps them mapped; -ENOTSUP of memory that is read-only."""
+
+    def shm_populate(self, memory: Memory) -> int:
+        """Make every page of it present."""
+
+    def copy_out(self, memory: Memory, offset: int, size: int) -> bytes:
+        """A copy of many bytes, made without the GIL."""
+
+    def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
+        """Write many bytes, without the GIL."""
+
+    def now_shm_stat(self, id: int) -> Union[int, SegmentFields]:
+        """IPC_STAT."""
+
+    def now_shm_set(self, id: int, uid: int, gid: int, mode: int) -> int:
+        """IPC_SET; -1 leaves a field as it is."""
+
+    def shm_lock(self, id: int, locked: int) -> int:
+        """SHM_LOCK or SHM_UNLOCK."""
+
+    def shm_remove(self, id: int) -> int:
+        """IPC_RMID."""
+
+
+class SemaphoreOps(Protocol):
+    """System V semaphore sets: semget(2), semop(2), semctl(2)."""
+
+    SEM_NOWAIT: int
+    SEM_UNDO: int
+    SEM_GET_VALUE: int
+    SEM_GET_PID: int
+    SEM_GET_WAITERS: int
+    SEM_GET_ZERO_WAITERS: int
+
+    def sem_create(self, key: int, values: Sequence[int], mode: int) -> int:
+        """A new set with these values, initialised before anybody takes it for ready."""
+
+    def now_sem_find(self, key: int, count: int) -> int:
+        """The id of the set with this key and at least this many semaphores."""
+
+    def sem_prepare(self, ops: Sequence[tuple[int, int, int]]) -> Union[int, Prepared]:
+        """Operations as (index, delta, flags)."""
+
+    def now_sem_take(self, id: int) -> int:
+        """Take 1 from the first semaphore."""
+
+    def now_sem_give(self, id: int) -> int:
+        """Give 1 to the first semaphore."""
+
+    def now_sem_op(self, id: int, ops: Prepared, count: int) -> int:
+        """All of them in one step, or -EAGAIN."""
+
+    def sem_op(self, id: int, ops: Prepared, count: int, deadline: int) -> int:
+        """All of them in one step; -EAGAIN here is the answer of an operation with SEM_NOWAIT."""
+
+    def now_sem_get(self, id: int, index: int, what: int) -> int:
+        """One figure of one semaphore."""
+
+    def now_sem_set_value(self, id: int, index: int, value: int) -> int:
+        """SETVAL."""
+
+    def now_sem_get_all(self, id: int, count: int) -> Union[int, list[int]]:
+        """GETALL."""
+
+    def now_sem_set_all(self, id: int, values: Sequence[int]) -> int:
+        """SETALL."""
+
+    def now_sem_stat(self, id: int) -> Union[int, SetFields]:
+        """IPC_STAT."""
+
+    def now_sem_set(self, id: int, uid: int, gid: int, mode: int) -> int:
+        """IPC_SET; -1 leaves a field as it is."""
+
+    def sem_remove(self, id: int) -> int:
+        """IPC_RMID."""
+
+
+class QueueOps(Protocol):
+    """System V message queues: msgget(2), msgop(2), msgctl(2)."""
+
+    MSG_TRUNCATE: int
+    MSG_EXCEPT: int
+    MSG_COPY: int
+
+    def msg_create(self, key: int, mode: int) -> int:
+        """A new queue's id."""
+
+    def now_msg_find(self, key: int) -> int:
+        """The id of the queue with this key."""
+
+    def now_msg_send(self, id: int, type: int, data: bytes) -> int:
+        """Send, or -EAGAIN of a full queue; -EMSGSIZE of what only `msg_send` can carry."""
+
+    def msg_send(self, id: int, type: int, data: bytes, deadline: int) -> int:
+        """Send; a deadline that has passed still tries once."""
+
+    def now_msg_receive(self, id: int, size: int, type: int, flags: int) -> Union[int, tuple[bytes, int]]:
+        """The message's bytes and type, or -EAGAIN; -E2BIG of a message longer than *size*."""
+
+    def msg_receive(
+        self, id: int, size: int, type: int, flags: int, deadline: int
+    ) -> Union[int, tuple[bytes, int]]:
+        """The same, waiting."""
+
+    def now_msg_stat(self, id: int) -> Union[int, QueueFields]:
+        """IPC_STAT."""
+
+    def now_msg_set(self, id: int, uid: int, gid: int, mode: int, max_bytes: int) -> int:
+        """IPC_SET; -1 leaves a field as it is."""
+
+    def msg_remove(self, id: int) -> int:
+        """IPC_RMID."""
+
+
+class Backend(CommonOps, SegmentOps, SemaphoreOps, QueueOps, Protocol):
+    """All of it."""

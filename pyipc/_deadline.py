@@ -1,0 +1,25 @@
+"""A timeout becomes a monotonic deadline.
+
+A timeout is `None` (wait for ever), `0` (do not wait) or seconds; a deadline is a point on
+CLOCK_MONOTONIC in nanoseconds. Steps of the wall clock move neither, and a wait that a signal
+ends is taken up again with the same deadline, however often that happens (PEP 475).
+"""
+
+from __future__ import annotations
+
+from time import monotonic_ns
+
+FOREVER = 2**63 - 1
+
+
+def valid(timeout: float | None) -> None:
+    """Raise `ValueError` or `TypeError` unless *timeout* is None or a number of seconds >= 0."""
+    if timeout is not None and not timeout >= 0:  # "not >=" catches NaN too
+        raise ValueError(f"timeout must be None or at least 0 seconds, not {timeout!r}")
+
+
+def after(timeout: float | None) -> int:
+    """The deadline that is *timeout* seconds from now."""
+    if timeout is None or timeout > 1e9:  # past 31 years, nanoseconds are near the end of int64
+        return FOREVER
+    return monotonic_ns() + int(timeout * 1e9)

@@ -1,0 +1,306 @@
+"""Segments of shared memory (shmget(2), shmop(2), shmctl(2))."""
+
+from __future__ import annotations
+
+from errno import EACCES, EBADF, EEXIST, EIDRM, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM
+
+from .. import _handle, _mapping
+from .._backend import ops
+from ..errors import check, error, limit_error
+from . import limits
+from .keys import PRIVATE, valid, valid_id, valid_mode
+from .listing import segments
+from .records import SegmentStat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..errors import IPCError
+
+_HUGE = {
+    None: (0, ""),
+    "2M": (ops.SHM_HUGE_2M, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
+    "1G": (ops.SHM_HUGE_1G, "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"),
+}
+
+
+def _cannot_create(result: int, doing: str, size: int, huge_pages: str | None) -> IPCError:
+    if result == -ENOSPC:
+        return limits.reached_either(result, doing, "SHMMNI", segments(), "SHMALL")
+    if result == -EINVAL and size > limits.read("SHMMAX"):
+        return limits.reached(result, doing, "SHMMAX")
+    if huge_pages and result in (-ENOMEM, -EPERM, -EINVAL):
+        return limit_error(-result, doing, f"{huge_pages} huge pages", None, _HUGE[huge_pages][1])
+    return error(-result, doing)
+
+
+class SharedMemory(_mapping.Mapped, _handle.Handle):
+    """A segment, attached to this process.
+
+    Attributes:
+        size: Bytes, as asked for at its creation.
+        read_only: Attached so that it can only be read.
+    """
+
+    __slots__ = ("_attachment", "_memory", "read_only", "size")
+    kind = "segment"
+
+    def __init__(
+        self, id: int, key: int | None, size: int, attachment: Any, *, read_only: bool, owner: bool
+    ) -> None:
+        # What holds is set first: the base may be interrupted, and then this must be let go of.
+        self._attachment = attachment
+        self._memory = None
+        self.size = size
+        self.read_only = read_only
+        super().__init__(id, key, owner=owner)
+
+    @classmethod
+    def create(
+        cls,
+        size: int,
+        *,
+        key: int | None = None,
+        mode: int = 0o600,
+        persist: bool = False,
+        populate: bool = False,
+        huge_pages: str | None = None,
+        reserve: bool = True,
+    ) -> SharedMemory:
+        """Make a segment of *size* bytes, all zero.
+
+        A private one (no key) cannot leak, not even under SIGKILL: it is marked for removal at
+        once, stays for as long as any process has it attached, and can be attached by its id
+        meanwhile.
+
+        Args:
+            size: Bytes, at least 1.
+            key: Where other programs find it; None makes it private.
+            mode: Who may read and write it.
+            persist: Keep it, also after this process, until somebody removes it.
+            populate: Make every page present now (1 ms a MiB), so that a lack of memory is an
+                error here, not a SIGBUS at some later touch.
+            huge_pages: "2M" or "1G": make it of pages of that size.
+            reserve: Whether the kernel accounts for all of it now (SHM_NORESERVE if not).
+
+        Raises:
+            AlreadyExistsError: The key is taken.
+            LimitError: SHMMNI, SHMALL, SHMMAX, or too few huge pages.
+            OutOfMemoryError: There is not that much memory.
+        """
+        if not isinstance(size, int):
+            raise TypeError(f"size is an int, not {type(size).__name__}")
+        if not 1 <= size < 1 << 63:
+            raise ValueError(f"a segment has 1 to 2**63-1 bytes, not {size}")
+        if huge_pages not in _HUGE:
+            raise ValueError(f"huge_pages is None, '2M' or '1G', not {huge_pages!r}")
+        flags = _HUGE[huge_pages][0] | (0 if reserve else ops.SHM_NO_RESERVE)
+        mode = valid_mode(mode)
+        segment = cls._create(size, key, mode, persist, flags, huge_pages)
+        if populate:
+            result = ops.shm_populate(segment._map())
+            if result < 0:
+                segment.close()
+                raise error(-result, f"populate {segment}")
+        return segment
+
+    @classmethod
+    def _create(
+        cls, size: int, key: int | None, mode: int, persist: bool, flags: int, huge_pages: str | None
+    ) -> SharedMemory:
+        doing = f"create segment of {size} bytes" + ("" if key is None else f" with key {key:#x}")
+        if key is None and not persist:
+            made = ops.shm_create_private(size, flags, mode)
+            if isinstance(made, int):
+                raise _cannot_create(made, doing, size, huge_pages)
+            return cls(made[0], None, size, made[1], read_only=False, owner=False)
+        id = ops.shm_create(PRIVATE if key is None else valid(key), size, flags, mode)
+        if id < 0:
+            raise _cannot_create(id, doing, size, huge_pages)
+        attachment = ops.shm_attach(id, 0, 0)
+        if isinstance(attachment, int):
+            ops.shm_remove(id)
+            raise error(-attachment, f"attach the new segment, id {id}")
+        return cls(id, key if key is None else valid(key), size, attachment, read_only=False, owner=not persist)
+
+    @classmethod
+    def open(cls, key: int, *, read_only: bool = False, address: int | None = None) -> SharedMemory:
+        """Attach the segment that has this key.
+
+        Whether it is filled yet is for the programs to say: it is visible from its creation on.
+
+        Args:
+            key: Its key.
+            read_only: Attach it for reading alone (SHM_RDONLY).
+            address: Map it there (a multiple of the page size), and nowhere else.
+
+        Raises:
+            NotFoundError: There is none.
+            AccessError: Its mode forbids it.
+        """
+        key = valid(key)
+        return cls._attach(
+            check(ops.now_shm_find(key, 0), f"open segment with key {key:#x}"), read_only, address
+        )
+
+    @classmethod
+    def attach(cls, id: int, *, read_only: bool = False, address: int | None = None) -> SharedMemory:
+        """Attach the segment that has this id, as `open` does.
+
+        Raises:
+            RemovedError: There is none.
+            AccessError: Its mode forbids it.
+        """
+        return cls._attach(valid_id(id), read_only, address)
+
+    @classmethod
+    def open_or_create(cls, key: int, size: int, *, mode: int = 0o600) -> SharedMemory:
+        """Attach the segment that has this key; make it, of *size* bytes, if there is none.
+
+        Whoever makes it, nobody owns it: it stays until `remove()`.
+
+        Raises:
+            IPCError: EINVAL: there is one, and it is smaller than *size*.
+            AccessError: There is one, and its mode forbids it.
+        """
+        while True:
+            try:
+                return cls.create(size, key=key, mode=mode, persist=True)
+            except FileExistsError:
+                id = ops.now_shm_find(valid(key), size)
+            if id == -EINVAL:
+                raise error(EINVAL, f"open segment with key {key:#x}: it has less than {size} bytes")
+            if id != -ENOENT:
+                try:
+                    return cls._attach(check(id, f"open segment with key {key:#x}"), False, None)
+                except OSError as problem:
+                    if problem.errno != EIDRM:
+                        raise
+            # Removed between the two calls: begin again.
+
+    @classmethod
+    def _attach(cls, id: int, read_only: bool, address: int | None) -> SharedMemory:
+        doing = f"attach segment id {id}"
+        attachment = cls._attachment_of(id, read_only, address, doing)
+        # Asked after attaching: from then on the id cannot come to mean another segment.
+        fields = ops.now_shm_stat(id)
+        if isinstance(fields, int):
+            raise error(-fields, doing)
+        return cls(id, fields[0][0] or None, fields[1], attachment, read_only=read_only, owner=False)
+
+    @staticmethod
+    def _attachment_of(id: int, read_only: bool, address: int | None, doing: str) -> Any:
+        if address is not None and not 0 < address < 1 << 63:
+            raise ValueError(f"an address is above 0 and below 2**63, not {address}")
+        attachment = ops.shm_attach(id, address or 0, ops.SHM_READ_ONLY if read_only else 0)
+        if not isinstance(attachment, int):
+            return attachment
+        if attachment == -EINVAL and address is not None:
+            raise error(EINVAL, f"{doing} at {address:#x}: not a free range that begins on a page")
+        raise error(-attachment, doing)
+
+    def detach(self) -> None:
+        """Give up the mapping (it goes with its last view) but keep the handle.
+
+        A private segment that nobody else has attached goes with it.
+        """
+        self._let_go()
+
+    def reattach(self, *, read_only: bool = False, address: int | None = None) -> None:
+        """Attach again, perhaps elsewhere or in another mode; views of before stay as they are.
+
+        Raises:
+            RemovedError: The segment has gone meanwhile.
+        """
+        if self.closed:
+            raise self._error(-EBADF, "reattach")
+        attachment = self._attachment_of(self.id, read_only, address, f"reattach {self}")
+        self._let_go()
+        self._attachment = attachment
+        self.read_only = read_only
+
+    def _let_go(self) -> None:
+        self._memory = None
+        self._attachment = None
+
+    def _map(self) -> Any:
+        """The memory, on first use."""
+        attachment = self._attachment
+        if attachment is None:
+            raise error(EBADF, f"use {self}{'' if self.closed else ', which is detached'}")
+        # While detached, the id may have come to mean a smaller segment; now it cannot.
+        fields = ops.now_shm_stat(self.id)
+        if isinstance(fields, int):
+            raise error(-fields, f"use {self}")
+        if fields[1] != self.size:
+            raise error(EIDRM, f"{self} was removed while it was detached")
+        self._memory = ops.shm_memory(attachment, self.size, self.read_only)
+        return self._memory
+
+    @property
+    def address(self) -> int:
+        """Where it is mapped in this process."""
+        if self._attachment is None:
+            raise self._error(-EBADF, "find the address of")
+        return ops.shm_address(self._attachment)
+
+    def stat(self) -> SegmentStat:
+        """What the kernel knows about it.
+
+        Raises:
+            AccessError: Its mode forbids reading.
+        """
+        fields = ops.now_shm_stat(self._live)
+        if isinstance(fields, int):
+            raise self._error(fields, "stat")
+        owner, size, count, attach_time, detach_time, change_time, creator_pid, last_pid = fields
+        return SegmentStat(
+            self.id,
+            owner,
+            size=size,
+            attach_count=count,
+            attach_time=attach_time,
+            detach_time=detach_time,
+            change_time=change_time,
+            creator_pid=creator_pid,
+            last_pid=last_pid,
+            resident=None,
+            swapped=None,
+        )
+
+    def set(self, *, mode: int | None = None, uid: int | None = None, gid: int | None = None) -> None:
+        """Change its mode, owner or group (IPC_SET).
+
+        Raises:
+            AccessError: Neither its owner nor its creator, nor privileged.
+        """
+        result = ops.now_shm_set(
+            self._live,
+            -1 if uid is None else uid,
+            -1 if gid is None else gid,
+            -1 if mode is None else valid_mode(mode),
+        )
+        if result < 0:
+            raise self._error(result, "set")
+
+    def lock(self) -> None:
+        """Keep it from being swapped out (SHM_LOCK); pages come in as they are touched.
+
+        Raises:
+            LimitError: More than RLIMIT_MEMLOCK lets this user lock.
+        """
+        result = ops.shm_lock(self._live, 1)
+        if result in (-ENOMEM, -EPERM) and not self.closed:
+            raise limit_error(-result, f"lock {self}", "RLIMIT_MEMLOCK", None, "/etc/security/limits.conf")
+        if result < 0:
+            raise self._error(result, "lock")
+
+    def unlock(self) -> None:
+        """Let it be swapped out again (SHM_UNLOCK)."""
+        result = ops.shm_lock(self._live, 0)
+        if result < 0:
+            raise self._error(result, "unlock")
+
+    def _remove(self, id: int) -> int:
+        return ops.shm_remove(id)

@@ -1,0 +1,541 @@
+"""Semaphore sets (semget(2), semop(2), semctl(2)), and the semaphore that is a set of one."""
+
+from __future__ import annotations
+
+import time
+from errno import E2BIG, EACCES, EAGAIN, EEXIST, EFBIG, EIDRM, EINVAL, ENOENT, ENOSPC, ERANGE
+
+from .. import _deadline, _handle
+from .._backend import ops
+from ..errors import HalfMadeError, check, error, limit_error
+from . import limits
+from .keys import PRIVATE, valid, valid_id, valid_mode
+from .listing import semaphore_sets
+from .records import SetStat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    from .._backend.protocol import Prepared
+    from ..errors import IPCError
+
+    AnySet = TypeVar("AnySet", bound="_Set")
+
+MOST = 32767  # SEMVMX: the kernel's bound on a value, which nothing raises
+
+# A set that was just made is initialised within microseconds, unless its maker is stopped or dead.
+_READY_WITHIN = 5.0
+
+
+def _valid_values(values: Sequence[int]) -> list[int]:
+    values = list(values)
+    if not values:
+        raise ValueError("a set has at least 1 semaphore")
+    for value in values:
+        _valid_value(value)
+    return values
+
+
+def _valid_value(value: int) -> int:
+    if not isinstance(value, int):
+        raise TypeError(f"a value is an int, not {type(value).__name__}")
+    if not 0 <= value <= MOST:
+        raise ValueError(f"a semaphore's value is 0..{MOST}, not {value}")
+    return value
+
+
+class _Set(_handle.Handle):
+    """What `SemaphoreSet` and `Semaphore` share: making, finding, stat and set."""
+
+    __slots__ = ("_count",)
+    kind = "semaphore set"
+
+    def __init__(self, id: int, key: int | None, count: int, *, owner: bool) -> None:
+        self._count = count
+        super().__init__(id, key, owner=owner)
+
+    @classmethod
+    def _create(cls: type[AnySet], values: list[int], key: int | None, mode: int, persist: bool) -> AnySet:
+        doing = f"create semaphore set of {len(values)}" + ("" if key is None else f" with key {key:#x}")
+        id = ops.sem_create(PRIVATE if key is None else valid(key), values, valid_mode(mode))
+        if id == -ENOSPC:
+            raise limits.reached_either(id, doing, "SEMMNI", semaphore_sets(), "SEMMNS")
+        if id == -EINVAL and len(values) > limits.read("SEMMSL"):
+            raise limits.reached(id, doing, "SEMMSL")
+        check(id, doing)
+        return cls(id, None if key is None else valid(key), len(values), owner=not persist)
+
+    @classmethod
+    def _open_or_create(
+        cls: type[AnySet], values: list[int], key: int, mode: int, timeout: float | None
+    ) -> AnySet:
+        while True:
+            try:
+                return cls._create(values, key, mode, True)
+            except FileExistsError:
+                pass
+            try:
+                return cls.open(key, timeout=timeout)
+            except OSError as problem:
+                if problem.errno not in (ENOENT, EIDRM):
+                    raise  # it was removed between the two calls: begin again
+
+    @classmethod
+    def open(
+        cls: type[AnySet], key: int, *, timeout: float | None = _READY_WITHIN, ready: bool = True
+    ) -> AnySet:
+        """Find the set that has this key, once its maker has initialised it.
+
+        A set is born without values; it is initialised when somebody operates on it for the first
+        time, which `create` does at once. Programs that are not pyipc may not: find their sets
+        with `ready=False`, and agree with them on when the values are good.
+
+        Args:
+            key: Its key.
+            timeout: How many seconds its maker has to initialise it.
+            ready: Whether to wait for that.
+
+        Raises:
+            NotFoundError: There is none.
+            HalfMadeError: It was not initialised in time.
+        """
+        key = valid(key)
+        _deadline.valid(timeout)
+        id = check(ops.now_sem_find(key, 0), f"open semaphore set with key {key:#x}")
+        if ready:
+            _wait_until_ready(id, key, timeout)
+        return cls.attach(id)
+
+    @classmethod
+    def attach(cls: type[AnySet], id: int) -> AnySet:
+        """Find the set that has this id, initialised or not.
+
+        Raises:
+            RemovedError: There is none.
+        """
+        fields = ops.now_sem_stat(valid_id(id))
+        if fields == -EACCES:  # the listing tells everybody
+            for row in semaphore_sets():
+                if row.id == id:
+                    return cls(id, row.key or None, row.count, owner=False)
+        if isinstance(fields, int):
+            raise error(-fields, f"attach semaphore set id {id}")
+        return cls(id, fields[0][0] or None, fields[1], owner=False)
+
+    def stat(self) -> SetStat:
+        """What the kernel knows about it.
+
+        Raises:
+            AccessError: Its mode forbids reading.
+        """
+        fields = ops.now_sem_stat(self._live)
+        if isinstance(fields, int):
+            raise self._error(fields, "stat")
+        owner, count, op_time, change_time = fields
+        return SetStat(self.id, owner, count=count, op_time=op_time, change_time=change_time)
+
+    def set(self, *, mode: int | None = None, uid: int | None = None, gid: int | None = None) -> None:
+        """Change its mode, owner or group (IPC_SET).
+
+        Raises:
+            AccessError: Neither its owner nor its creator, nor privileged.
+        """
+        result = ops.now_sem_set(
+            self._live,
+            -1 if uid is None else uid,
+            -1 if gid is None else gid,
+            -1 if mode is None else valid_mode(mode),
+        )
+        if result < 0:
+            raise self._error(result, "set")
+
+    def _get(self, index: int, what: int, doing: str) -> int:
+        result = ops.now_sem_get(self._live, index, what)
+        if result < 0:
+            raise self._error(result, doing)
+        return result
+
+    def _set_value(self, index: int, value: int) -> None:
+        result = ops.now_sem_set_value(self._live, index, _valid_value(value))
+        if result < 0:
+            raise self._error(result, "set a value of")
+
+    def _wait_op(self, prepared: Prepared, count: int, timeout: float | None) -> int:
+        """Wait until the operations, which were just refused, can be done; then they are."""
+        return self._wait(lambda end: ops.sem_op(self._live, prepared, count, end), timeout, "operate on")
+
+    def _op_error(self, result: int, count: int) -> IPCError:
+        doing = f"operate on {self}"
+        if self.closed:
+            return self._error(result, "operate on")
+        if result == -E2BIG:
+            return limits.reached(result, f"{doing}: {count} operations at once", "SEMOPM")
+        if result == -ERANGE:
+            return limit_error(-result, f"{doing}: a value would rise above", "SEMVMX", MOST, None)
+        if result == -ENOSPC:
+            return limit_error(-result, f"{doing} with undo", "SEMMNU", None, None)
+        return self._error(result, "operate on")
+
+    def _remove(self, id: int) -> int:
+        return ops.sem_remove(id)
+
+
+def _wait_until_ready(id: int, key: int, timeout: float | None) -> None:
+    deadline = _deadline.after(timeout)
+    nap = 0.00005
+    while True:
+        fields = ops.now_sem_stat(id)
+        if fields == -EACCES:
+            return  # we may not look; whoever gave us a set that we cannot read knows what it is
+        if isinstance(fields, int):
+            raise error(-fields if fields != -EIDRM else ENOENT, f"open semaphore set with key {key:#x}")
+        if fields[2]:
+            return
+        if time.monotonic_ns() >= deadline:
+            problem = HalfMadeError(
+                EAGAIN, f"semaphore set with key {key:#x} (id {id}) was not initialised within {timeout} s"
+            )
+            problem.id = id
+            raise problem
+        time.sleep(nap)  # the kernel announces no first semop; there is nothing to wait on
+        nap = min(nap * 2, 0.01)
+
+
+class Operation:
+    """One operation on one semaphore of a set, to be done together with others in `op()`.
+
+    Attributes:
+        index: Which semaphore.
+        delta: What to add (waiting until the value stays at least 0); 0 waits for the value 0.
+    """
+
+    __slots__ = ("_flags", "_set", "delta", "index")
+
+    def __init__(self, set: SemaphoreSet, index: int, delta: int, flags: int = 0) -> None:
+        if not -MOST <= delta <= MOST:
+            raise ValueError(f"an operation adds -{MOST}..{MOST}, not {delta}")
+        self._set = set
+        self._flags = flags
+        self.index = index
+        self.delta = delta
+
+    @property
+    def undo(self) -> Operation:
+        """The same, undone by the kernel when this process ends (SEM_UNDO)."""
+        return Operation(self._set, self.index, self.delta, self._flags | ops.SEM_UNDO)
+
+    @property
+    def nowait(self) -> Operation:
+        """The same, but if it would have to wait, the call fails with `WouldBlockError` (IPC_NOWAIT)."""
+        return Operation(self._set, self.index, self.delta, self._flags | ops.SEM_NOWAIT)
+
+    def __repr__(self) -> str:
+        what = f" {'+' if self.delta > 0 else '-'} {abs(self.delta)}" if self.delta else ".wait_zero"
+        undo = ".undo" if self._flags & ops.SEM_UNDO else ""
+        nowait = ".nowait" if self._flags & ops.SEM_NOWAIT else ""
+        return f"[{self.index}]{what}{undo}{nowait}"
+
+
+class Member:
+    """One semaphore of a set: its figures, and the operations on it."""
+
+    __slots__ = ("_index", "_set")
+
+    def __init__(self, set: SemaphoreSet, index: int) -> None:
+        self._set = set
+        self._index = index
+
+    def __add__(self, count: int) -> Operation:
+        if count == 0:
+            raise ValueError("adding 0 would wait for the value 0: say .wait_zero for that")
+        return Operation(self._set, self._index, count)
+
+    def __sub__(self, count: int) -> Operation:
+        return self + -count
+
+    @property
+    def wait_zero(self) -> Operation:
+        """Wait until the value is 0."""
+        return Operation(self._set, self._index, 0)
+
+    @property
+    def value(self) -> int:
+        """The value now (GETVAL). Setting it (SETVAL) wakes waiters and drops everybody's undo."""
+        return self._set._get(self._index, ops.SEM_GET_VALUE, "get a value of")
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._set._set_value(self._index, value)
+
+    @property
+    def pid(self) -> int:
+        """Who operated on it last (GETPID)."""
+        return self._set._get(self._index, ops.SEM_GET_PID, "get the last pid of")
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for the value to rise (GETNCNT)."""
+        return self._set._get(self._index, ops.SEM_GET_WAITERS, "count the waiters of")
+
+    @property
+    def zero_waiters(self) -> int:
+        """How many wait for the value 0 (GETZCNT)."""
+        return self._set._get(self._index, ops.SEM_GET_ZERO_WAITERS, "count the waiters of")
+
+    def __repr__(self) -> str:
+        return f"<semaphore {self._index} of {self._set}>"
+
+
+class SemaphoreSet(_Set):
+    """A set of semaphores, on which several operations can be done in one indivisible step.
+
+    `s[0]` is its first semaphore; `s[0] + 1`, `s[0] - 1` and `s[0].wait_zero` are operations for
+    `op()` and `ops()`.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def create(
+        cls,
+        count: int,
+        *,
+        key: int | None = None,
+        initial: int | Sequence[int] = 0,
+        mode: int = 0o600,
+        persist: bool = False,
+    ) -> SemaphoreSet:
+        """Make a set of *count* semaphores that hold *initial*.
+
+        Others find it by `open` only once the values are there. Nothing in the kernel ties a set
+        to a process: one whose owner is killed by SIGKILL stays, private or not.
+
+        Args:
+            count: Semaphores in the set.
+            key: Where other programs find it; None makes it private.
+            initial: One value for all, or one for each, 0..32767.
+            mode: Who may read and alter it.
+            persist: Keep it until somebody removes it.
+
+        Raises:
+            AlreadyExistsError: The key is taken.
+            LimitError: SEMMNI, SEMMNS or SEMMSL.
+        """
+        return cls._create(_initial(count, initial), key, mode, persist)
+
+    @classmethod
+    def open_or_create(
+        cls,
+        key: int,
+        count: int,
+        *,
+        initial: int | Sequence[int] = 0,
+        mode: int = 0o600,
+        timeout: float | None = _READY_WITHIN,
+    ) -> SemaphoreSet:
+        """Find the set that has this key; make it if there is none.
+
+        Whoever makes it, nobody owns it: it stays until `remove()`.
+
+        Raises:
+            HalfMadeError: There is one, not initialised within *timeout* seconds.
+            ValueError: There is one, and it has fewer than *count* semaphores.
+        """
+        found = cls._open_or_create(_initial(count, initial), key, mode, timeout)
+        if len(found) < count:
+            raise ValueError(f"{found} has {len(found)} semaphores, fewer than {count}")
+        return found
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Member:
+        place = index + self._count if index < 0 else index
+        if not 0 <= place < self._count:
+            raise IndexError(f"{self} has {self._count} semaphores, and none at {index}")
+        return Member(self, place)
+
+    def __iter__(self) -> Iterator[Member]:
+        return (Member(self, index) for index in range(self._count))
+
+    def op(self, *operations: Operation, timeout: float | None = None) -> None:
+        """Do all of these operations, in order, in one indivisible semop(2), or none.
+
+        Args:
+            operations: At least one.
+            timeout: How many seconds to wait until all can be done.
+
+        Raises:
+            WouldBlockError: With `timeout=0`, or an operation's `nowait`.
+            TimedOutError: They could not be done in time.
+            RemovedError: The set is gone.
+            LimitError: SEMOPM, or a value above 32767, or too many undos.
+        """
+        self.ops(*operations)(timeout)
+
+    def ops(self, *operations: Operation) -> Callable[..., None]:
+        """Make operations ready for many calls: `take = s.ops(s[0] - 1)`, then `take(timeout=5)`."""
+        if not operations:
+            raise ValueError("semop(2) takes at least 1 operation")
+        for operation in operations:
+            if operation._set is not self:
+                raise ValueError(f"{operation} belongs to another set")
+        prepared = ops.sem_prepare([(o.index, o.delta, o._flags) for o in operations])
+        if isinstance(prepared, int):
+            raise error(-prepared, f"operate on more than one semaphore at once, {self}")
+        return _Operations(self, prepared, len(operations)).run
+
+    @property
+    def values(self) -> list[int]:
+        """All values, at one moment (GETALL). Setting them (SETALL) drops everybody's undo."""
+        values = ops.now_sem_get_all(self._live, self._count)
+        if isinstance(values, int):
+            raise self._error(values, "get the values of")
+        return values
+
+    @values.setter
+    def values(self, values: Sequence[int]) -> None:
+        values = _valid_values(values)
+        if len(values) != self._count:
+            raise ValueError(f"{len(values)} values for the {self._count} semaphores of {self}")
+        result = ops.now_sem_set_all(self._live, values)
+        if result < 0:
+            raise self._error(result, "set the values of")
+
+
+def _initial(count: int, initial: int | Sequence[int]) -> list[int]:
+    if not isinstance(count, int):
+        raise TypeError(f"count is an int, not {type(count).__name__}")
+    if not 1 <= count <= 65535:
+        raise ValueError(f"a set has 1..65535 semaphores, not {count}")
+    values = _valid_values([initial] * count if isinstance(initial, int) else initial)
+    if len(values) != count:
+        raise ValueError(f"{len(values)} initial values for {count} semaphores")
+    return values
+
+
+@ops.accelerate("run")
+class _Operations:
+    """Operations that `SemaphoreSet.ops` made ready."""
+
+    __slots__ = ("_count", "_ops", "_set")
+
+    def __init__(self, set: SemaphoreSet, prepared: Any, count: int) -> None:
+        self._set = set
+        self._ops = prepared
+        self._count = count
+
+    def run(self, timeout: float | None = None) -> None:
+        """Do them all in one step, within *timeout* seconds; raises as `SemaphoreSet.op` does."""
+        _deadline.valid(timeout)
+        result = ops.now_sem_op(self._set._live, self._ops, self._count)
+        if result == -EAGAIN:
+            result = self._set._wait_op(self._ops, self._count, timeout)
+        if result < 0:
+            raise self._set._op_error(result, self._count)
+
+
+@ops.accelerate("acquire", "release")
+class Semaphore(_Set):
+    """A counting semaphore: a set of one.
+
+    `with sem:` takes 1 and gives it back, and the kernel gives it back if the process dies in
+    between (SEM_UNDO). Closing is by `close()`, or `contextlib.closing(sem)`.
+    """
+
+    __slots__ = ()
+    kind = "semaphore"
+
+    @classmethod
+    def create(
+        cls, initial: int = 1, *, key: int | None = None, mode: int = 0o600, persist: bool = False
+    ) -> Semaphore:
+        """Make a semaphore that holds *initial*, as `SemaphoreSet.create` does."""
+        return cls._create([_valid_value(initial)], key, mode, persist)
+
+    @classmethod
+    def open_or_create(
+        cls, key: int, initial: int = 1, *, mode: int = 0o600, timeout: float | None = _READY_WITHIN
+    ) -> Semaphore:
+        """Find the semaphore that has this key, or make it, as `SemaphoreSet.open_or_create` does."""
+        return cls._open_or_create([_valid_value(initial)], key, mode, timeout)
+
+    def acquire(self, timeout: float | None = None, *, count: int = 1, undo: bool = False) -> None:
+        """Take *count*, waiting until that many are there.
+
+        Args:
+            timeout: How many seconds to wait.
+            count: How many, in one step.
+            undo: Let the kernel give them back when this process ends.
+
+        Raises:
+            WouldBlockError: With `timeout=0`: not that many are there.
+            TimedOutError: Not that many were there in time.
+            RemovedError: The semaphore is gone.
+        """
+        _deadline.valid(timeout)
+        if count == 1 and not undo:
+            result = ops.now_sem_take(self._live)
+            if result == 0:
+                return
+        self._add(-_valid_count(count), undo, timeout)
+
+    def release(self, count: int = 1, *, undo: bool = False) -> None:
+        """Give *count*, and wake who waits for them.
+
+        Raises:
+            LimitError: The value would rise above 32767.
+            RemovedError: The semaphore is gone.
+        """
+        if count == 1 and not undo:
+            result = ops.now_sem_give(self._live)
+            if result == 0:
+                return
+        self._add(_valid_count(count), undo, None)
+
+    def wait_zero(self, timeout: float | None = None) -> None:
+        """Wait until the value is 0; raises as `acquire` does."""
+        _deadline.valid(timeout)
+        self._add(0, False, timeout)
+
+    def _add(self, delta: int, undo: bool, timeout: float | None) -> None:
+        prepared = ops.sem_prepare([(0, delta, ops.SEM_UNDO if undo else 0)])
+        result = ops.now_sem_op(self._live, prepared, 1)
+        if result == -EAGAIN:
+            result = self._wait_op(prepared, 1, timeout)
+        if result < 0:
+            raise self._op_error(result, 1)
+
+    @property
+    def value(self) -> int:
+        """The value now (GETVAL). Setting it (SETVAL) wakes waiters and drops everybody's undo."""
+        return self._get(0, ops.SEM_GET_VALUE, "get the value of")
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._set_value(0, value)
+
+    @property
+    def waiters(self) -> int:
+        """How many wait for the value to rise (GETNCNT)."""
+        return self._get(0, ops.SEM_GET_WAITERS, "count the waiters of")
+
+    def __enter__(self) -> Semaphore:
+        self.acquire(undo=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release(undo=True)
+
+
+def _valid_count(count: int) -> int:
+    if not isinstance(count, int):
+        raise TypeError(f"count is an int, not {type(count).__name__}")
+    if not 1 <= count <= MOST:
+        raise ValueError(f"count is 1..{MOST}, not {count}")
+    return count
