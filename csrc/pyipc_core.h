@@ -32,6 +32,10 @@ int pyipc_populate(char *address, uint64_t size);
 
 int pyipc_interrupt(int thread_id);
 
+/* ---- Python's hot methods (hot_calls.c) ---- */
+
+int pyipc_now_add_hot_calls(void);
+
 /* ---- what all three System V families share ---- */
 
 struct pyipc_owner {

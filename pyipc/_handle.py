@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, NoReturn, TypeVar
+    from typing import Any, TypeVar
 
     from .errors import IPCError
 
@@ -169,7 +169,7 @@ class Handle:
         return error(EBADF if self.closed else -result, f"{doing} {self}")
 
     def __repr__(self) -> str:
-        key = "private" if self.key is None else f"key {self.key:#x}"
+        key = "private" if self.key is None else f"key {self.key & 0xFFFFFFFF:#010x}"
         return f"<{self.kind} {key} id {self.id}{' closed' if self.closed else ''}>"
 
     def __reduce__(self) -> tuple[Callable[[int], Any], tuple[int]]:

@@ -128,6 +128,7 @@ class Mapped:
         if shape is None:
             shape = (self.size - offset) // kind.itemsize
         try:
-            return numpy.ndarray(shape, kind, self.buf, offset)
+            array: numpy.ndarray[Any, Any] = numpy.ndarray(shape, kind, self.buf, offset)
         except TypeError as problem:  # numpy's answer to a buffer that is too small
             raise ValueError(f"{kind}{shape} at {offset} does not fit into {self}: {problem}") from None
+        return array

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from .protocol import Owner, QueueFields, SegmentFields, SetFields
+    from .protocol import Class, Owner, QueueFields, SegmentFields, SetFields
 
 NAME = "native"
 
@@ -40,8 +40,20 @@ def capabilities() -> dict[str, bool]:
     return dict.fromkeys(_CAPABILITIES, True)
 
 
-def accelerate(*methods: str) -> Callable[[Any], Any]:
-    return lambda cls: cls
+# Whether C stands in for the hot methods (hot_calls.c); it cannot on PyPy and without a GIL.
+_HOT = _lib.pyipc_now_add_hot_calls() == 0
+
+
+def accelerate(*methods: str, result: Any = None) -> Callable[[Class], Class]:
+    def decorate(cls: Class) -> Class:
+        if _HOT:
+            if result is not None:
+                _core.messages(result)
+            for method in methods:
+                _core.accelerate(cls, method)
+        return cls
+
+    return decorate
 
 
 interrupt = _lib.pyipc_interrupt
@@ -63,6 +75,8 @@ _CHARS = _ffi.typeof("char *")
 
 
 def _attachment(address: int) -> Any:
+    if _HOT:
+        return _core.adopt(address)
     return _ffi.gc(_ffi.cast(_CHARS, address), _lib.pyipc_shm_detach)
 
 
@@ -73,12 +87,14 @@ def shm_create_private(size: int, flags: int, mode: int) -> int | tuple[int, Any
 
 
 def shm_attach(id: int, address: int, flags: int) -> int | Any:
+    if _HOT:
+        return _core.attach(id, address, flags)
     result = _lib.pyipc_shm_attach(id, address, flags)
     return result if result < 0 else _attachment(result)
 
 
 def shm_address(attachment: Any) -> int:
-    return int(_ffi.cast("intptr_t", attachment))
+    return attachment.address if _HOT else int(_ffi.cast("intptr_t", attachment))
 
 
 class _ReadOnly:
@@ -95,7 +111,12 @@ class _ReadOnly:
 
 
 def shm_memory(attachment: Any, size: int, read_only: bool) -> Any:
-    memory = _buffer(attachment, size)
+    if _HOT:
+        pointer = _ffi.gc(_ffi.cast(_CHARS, attachment.address), attachment.keep)
+        attachment.checked(size)
+    else:
+        pointer = attachment
+    memory = _buffer(pointer, size)
     return _ReadOnly(memory) if read_only else memory
 
 
@@ -163,6 +184,11 @@ def sem_create(key: int, values: Sequence[int], mode: int) -> int:
 
 def sem_prepare(ops: Sequence[tuple[int, int, int]]) -> Any:
     return _new("struct pyipc_sem_op[]", ops)
+
+
+def sem_callable(set: Any, python: Any, prepared: Any) -> Callable[..., None]:
+    run: Callable[..., None] = _core.Operations(set, python, _buffer(prepared)[:]).run if _HOT else python.run
+    return run
 
 
 def now_sem_get_all(id: int, count: int) -> int | list[int]:

@@ -9,7 +9,7 @@ called again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, Union
 
 # key, uid, gid, creator's uid, creator's gid, mode
@@ -42,8 +42,11 @@ class CommonOps(Protocol):
     def capabilities(self) -> dict[str, bool]:
         """What can be had here, by name."""
 
-    def accelerate(self, *methods: str) -> Any:
-        """A class decorator: C stands in for the common call of these methods, if there is any."""
+    def accelerate(self, *methods: str, result: Any = None) -> Callable[[Class], Class]:
+        """A class decorator: let C stand in for the common call of these methods, where it can.
+
+        *result* is the class of what they return.
+        """
 
     def interrupt(self, thread_id: int) -> int:
         """End the wait of that thread of ours in the kernel, if it is in one; call it again until it is."""
@@ -118,6 +121,9 @@ class SemaphoreOps(Protocol):
 
     def sem_prepare(self, ops: Sequence[tuple[int, int, int]]) -> Union[int, Prepared]:
         """Operations as (index, delta, flags)."""
+
+    def sem_callable(self, set: Any, python: Any, prepared: Prepared) -> Callable[..., None]:
+        """`python.run`, or what stands in for it."""
 
     def now_sem_take(self, id: int) -> int:
         """Take 1 from the first semaphore."""

@@ -14,7 +14,7 @@ PRIVATE = 0  # IPC_PRIVATE
 
 
 def ftok(path: Path, project: int) -> int:
-    """The key that ftok(3) makes of a file that exists and a project number.
+    """Make a key of a file that exists and a project number, as ftok(3) does.
 
     It is made of 8 bits of *project*, 8 of the device number and 16 of the inode number, so two
     files of one file system in 65,536 share a key, and a file that was deleted and made again
@@ -49,8 +49,20 @@ def valid(key: int) -> int:
     return signed(key)
 
 
+def key_t(key: int | None) -> int:
+    """*key* as a key_t, or IPC_PRIVATE for None."""
+    return PRIVATE if key is None else valid(key)
+
+
+def with_key(key: int) -> str:
+    """*key* for a message, as ipcs(1) prints it."""
+    return "" if key == PRIVATE else f" with key {key & 0xFFFFFFFF:#010x}"
+
+
 def valid_mode(mode: int) -> int:
     """*mode*, if it is made of permission bits."""
+    if not isinstance(mode, int):
+        raise TypeError(f"a mode is an int, not {type(mode).__name__}")
     if not 0 <= mode <= 0o777:
         raise ValueError(f"a mode is 0..0o777, not {mode:#o}")
     return mode

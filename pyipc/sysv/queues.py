@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from errno import E2BIG, EACCES, EAGAIN, EIDRM, EINVAL, EMSGSIZE, ENOENT, ENOSPC, ENOSYS, EPERM, ETIMEDOUT
+from errno import E2BIG, EACCES, EAGAIN, EINVAL, EMSGSIZE, ENOSPC, ENOSYS, EPERM, ETIMEDOUT
 
 from .. import _deadline, _handle
 from .._backend import ops
 from ..errors import check, error, limit_error
 from . import limits
-from .keys import PRIVATE, valid, valid_id, valid_mode
+from .keys import key_t, valid, valid_id, valid_mode, with_key
 from .listing import message_queues
 from .records import QueueStat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from ..errors import IPCError
@@ -46,7 +45,7 @@ class Message(tuple):  # type: ignore[type-arg]
         return f"Message(data={self.data!r}, type={self.type})"
 
 
-@ops.accelerate("send", "receive")
+@ops.accelerate("send", "receive", result=Message)
 class MessageQueue(_handle.Handle):
     """A queue of messages, each with a type; receivers choose by type."""
 
@@ -77,12 +76,13 @@ class MessageQueue(_handle.Handle):
             AlreadyExistsError: The key is taken.
             LimitError: MSGMNI; or *max_bytes* above MSGMNB, without the privilege for it.
         """
-        doing = "create message queue" + ("" if key is None else f" with key {key:#x}")
-        id = ops.msg_create(PRIVATE if key is None else valid(key), valid_mode(mode))
+        kernel_key = key_t(key)
+        doing = f"create message queue{with_key(kernel_key)}"
+        id = ops.msg_create(kernel_key, valid_mode(mode))
         if id == -ENOSPC:
             raise limits.reached(id, doing, "MSGMNI")
         check(id, doing)
-        queue = cls(id, None if key is None else valid(key), owner=not persist)
+        queue = cls(id, kernel_key or None, owner=not persist)
         if max_bytes is not None:
             try:
                 queue.set(max_bytes=max_bytes)
@@ -100,7 +100,7 @@ class MessageQueue(_handle.Handle):
             NotFoundError: There is none.
         """
         key = valid(key)
-        return cls(check(ops.now_msg_find(key), f"open message queue with key {key:#x}"), key, owner=False)
+        return cls(check(ops.now_msg_find(key), f"open message queue{with_key(key)}"), key, owner=False)
 
     @classmethod
     def attach(cls, id: int) -> MessageQueue:
@@ -250,7 +250,9 @@ class MessageQueue(_handle.Handle):
         result = ops.now_msg_receive(self._live, size, place, ops.MSG_COPY)
         if isinstance(result, int):
             if result == -ENOSYS:
-                raise error(ENOSYS, f"copy a message of {self}: needs a kernel with CONFIG_CHECKPOINT_RESTORE")
+                raise error(
+                    ENOSYS, f"copy a message of {self}, by a kernel without CONFIG_CHECKPOINT_RESTORE"
+                )
             raise self._error(result, f"copy message {place} of")
         data, type = result
         if max_size is not None and len(data) > max_size:

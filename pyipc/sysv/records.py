@@ -48,7 +48,7 @@ class Record:
         return f"{type(self).__name__}({fields})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.as_dict() == self.as_dict()  # type: ignore[attr-defined]
+        return type(other) is type(self) and other.as_dict() == self.as_dict()
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EBADF, EEXIST, EIDRM, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM
+from errno import EBADF, EIDRM, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM
 
 from .. import _handle, _mapping
 from .._backend import ops
 from ..errors import check, error, limit_error
 from . import limits
-from .keys import PRIVATE, valid, valid_id, valid_mode
+from .keys import PRIVATE, key_t, valid, valid_id, valid_mode, with_key
 from .listing import segments
 from .records import SegmentStat
 
@@ -35,6 +35,7 @@ def _cannot_create(result: int, doing: str, size: int, huge_pages: str | None) -
     return error(-result, doing)
 
 
+@ops.accelerate("read", "write", "reattach", "detach")
 class SharedMemory(_mapping.Mapped, _handle.Handle):
     """A segment, attached to this process.
 
@@ -96,8 +97,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         if huge_pages not in _HUGE:
             raise ValueError(f"huge_pages is None, '2M' or '1G', not {huge_pages!r}")
         flags = _HUGE[huge_pages][0] | (0 if reserve else ops.SHM_NO_RESERVE)
-        mode = valid_mode(mode)
-        segment = cls._create(size, key, mode, persist, flags, huge_pages)
+        segment = cls._create(size, key_t(key), valid_mode(mode), persist, flags, huge_pages)
         if populate:
             result = ops.shm_populate(segment._map())
             if result < 0:
@@ -107,22 +107,22 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
 
     @classmethod
     def _create(
-        cls, size: int, key: int | None, mode: int, persist: bool, flags: int, huge_pages: str | None
+        cls, size: int, key: int, mode: int, persist: bool, flags: int, huge_pages: str | None
     ) -> SharedMemory:
-        doing = f"create segment of {size} bytes" + ("" if key is None else f" with key {key:#x}")
-        if key is None and not persist:
+        doing = f"create segment of {size} bytes{with_key(key)}"
+        if key == PRIVATE and not persist:
             made = ops.shm_create_private(size, flags, mode)
             if isinstance(made, int):
                 raise _cannot_create(made, doing, size, huge_pages)
             return cls(made[0], None, size, made[1], read_only=False, owner=False)
-        id = ops.shm_create(PRIVATE if key is None else valid(key), size, flags, mode)
+        id = ops.shm_create(key, size, flags, mode)
         if id < 0:
             raise _cannot_create(id, doing, size, huge_pages)
         attachment = ops.shm_attach(id, 0, 0)
         if isinstance(attachment, int):
             ops.shm_remove(id)
             raise error(-attachment, f"attach the new segment, id {id}")
-        return cls(id, key if key is None else valid(key), size, attachment, read_only=False, owner=not persist)
+        return cls(id, key or None, size, attachment, read_only=False, owner=not persist)
 
     @classmethod
     def open(cls, key: int, *, read_only: bool = False, address: int | None = None) -> SharedMemory:
@@ -140,9 +140,8 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
             AccessError: Its mode forbids it.
         """
         key = valid(key)
-        return cls._attach(
-            check(ops.now_shm_find(key, 0), f"open segment with key {key:#x}"), read_only, address
-        )
+        id = check(ops.now_shm_find(key, 0), f"open segment{with_key(key)}")
+        return cls._attach(id, read_only, address)
 
     @classmethod
     def attach(cls, id: int, *, read_only: bool = False, address: int | None = None) -> SharedMemory:
@@ -164,20 +163,20 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
             IPCError: EINVAL: there is one, and it is smaller than *size*.
             AccessError: There is one, and its mode forbids it.
         """
+        key = valid(key)
+        doing = f"open segment{with_key(key)}"
         while True:
             try:
                 return cls.create(size, key=key, mode=mode, persist=True)
             except FileExistsError:
-                id = ops.now_shm_find(valid(key), size)
+                id = ops.now_shm_find(key, size)
             if id == -EINVAL:
-                raise error(EINVAL, f"open segment with key {key:#x}: it has less than {size} bytes")
-            if id != -ENOENT:
-                try:
-                    return cls._attach(check(id, f"open segment with key {key:#x}"), False, None)
-                except OSError as problem:
-                    if problem.errno != EIDRM:
-                        raise
-            # Removed between the two calls: begin again.
+                raise error(EINVAL, f"{doing}: it has less than {size} bytes")
+            try:
+                return cls._attach(check(id, doing), False, None)
+            except OSError as problem:
+                if problem.errno not in (ENOENT, EIDRM):
+                    raise  # those two: it was removed between two calls, so begin again
 
     @classmethod
     def _attach(cls, id: int, read_only: bool, address: int | None) -> SharedMemory:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from errno import E2BIG, EACCES, EAGAIN, EEXIST, EFBIG, EIDRM, EINVAL, ENOENT, ENOSPC, ERANGE
+from errno import E2BIG, EACCES, EAGAIN, EIDRM, EINVAL, ENOENT, ENOSPC, ERANGE
 
 from .. import _deadline, _handle
 from .._backend import ops
 from ..errors import HalfMadeError, check, error, limit_error
 from . import limits
-from .keys import PRIVATE, valid, valid_id, valid_mode
+from .keys import key_t, valid, valid_id, valid_mode, with_key
 from .listing import semaphore_sets
 from .records import SetStat
 
@@ -59,14 +59,15 @@ class _Set(_handle.Handle):
 
     @classmethod
     def _create(cls: type[AnySet], values: list[int], key: int | None, mode: int, persist: bool) -> AnySet:
-        doing = f"create semaphore set of {len(values)}" + ("" if key is None else f" with key {key:#x}")
-        id = ops.sem_create(PRIVATE if key is None else valid(key), values, valid_mode(mode))
+        kernel_key = key_t(key)
+        doing = f"create semaphore set of {len(values)}{with_key(kernel_key)}"
+        id = ops.sem_create(kernel_key, values, valid_mode(mode))
         if id == -ENOSPC:
             raise limits.reached_either(id, doing, "SEMMNI", semaphore_sets(), "SEMMNS")
         if id == -EINVAL and len(values) > limits.read("SEMMSL"):
             raise limits.reached(id, doing, "SEMMSL")
         check(id, doing)
-        return cls(id, None if key is None else valid(key), len(values), owner=not persist)
+        return cls(id, kernel_key or None, len(values), owner=not persist)
 
     @classmethod
     def _open_or_create(
@@ -104,7 +105,7 @@ class _Set(_handle.Handle):
         """
         key = valid(key)
         _deadline.valid(timeout)
-        id = check(ops.now_sem_find(key, 0), f"open semaphore set with key {key:#x}")
+        id = check(ops.now_sem_find(key, 0), f"open semaphore set{with_key(key)}")
         if ready:
             _wait_until_ready(id, key, timeout)
         return cls.attach(id)
@@ -191,12 +192,12 @@ def _wait_until_ready(id: int, key: int, timeout: float | None) -> None:
         if fields == -EACCES:
             return  # we may not look; whoever gave us a set that we cannot read knows what it is
         if isinstance(fields, int):
-            raise error(-fields if fields != -EIDRM else ENOENT, f"open semaphore set with key {key:#x}")
+            raise error(-fields if fields != -EIDRM else ENOENT, f"open semaphore set{with_key(key)}")
         if fields[2]:
             return
         if time.monotonic_ns() >= deadline:
             problem = HalfMadeError(
-                EAGAIN, f"semaphore set with key {key:#x} (id {id}) was not initialised within {timeout} s"
+                EAGAIN, f"semaphore set{with_key(key)} (id {id}) was not initialised within {timeout} s"
             )
             problem.id = id
             raise problem
@@ -386,7 +387,7 @@ class SemaphoreSet(_Set):
         prepared = ops.sem_prepare([(o.index, o.delta, o._flags) for o in operations])
         if isinstance(prepared, int):
             raise error(-prepared, f"operate on more than one semaphore at once, {self}")
-        return _Operations(self, prepared, len(operations)).run
+        return ops.sem_callable(self, _Operations(self, prepared, len(operations)), prepared)
 
     @property
     def values(self) -> list[int]:
@@ -417,7 +418,6 @@ def _initial(count: int, initial: int | Sequence[int]) -> list[int]:
     return values
 
 
-@ops.accelerate("run")
 class _Operations:
     """Operations that `SemaphoreSet.ops` made ready."""
 

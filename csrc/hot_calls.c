@@ -1,0 +1,572 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * hot_calls.c -- a thin CPython face on a few calls of the core; the only C file that knows Python.
+ *
+ * Through cffi, a method like Semaphore.release() costs a Python frame and a cffi call: half as
+ * much again as the semop(2) inside.  So for the handful of methods that run millions of times,
+ * C stands in for the *common* form of the call: plain arguments, nothing to wait for, no error.
+ * It has no logic of its own.  Whatever else is asked, and whatever answer the core gives but
+ * success, it calls the Python method, which starts over: that text alone says what the method
+ * does, serves where this file cannot (PyPy, free threading), and is what tests compare it with.
+ *
+ * The rules of this file:
+ * 1. Nothing here waits. Attaching and detaching may take long, and release the GIL.
+ * 2. A call that was not a plain success has changed nothing, so starting over is right.
+ * 3. Memory is touched only through an Attachment whose size Python has checked; the GIL, held
+ *    throughout, keeps it from being detached meanwhile.
+ */
+#include <pyconfig.h>
+
+#if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
+
+#define Py_LIMITED_API 0x03090000
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* In CPython since 3.7 and unchanged; a part of the stable ABI, by name, only from 3.10 on. */
+#ifndef METH_FASTCALL
+#define METH_FASTCALL 0x0080
+#endif
+
+/* Copies up to this size keep the GIL: COPY_WITH_GIL in _mapping.py. */
+enum { COPY_WITH_GIL = 65536 };
+
+typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
+
+/* Names and types that never change once the module is made. */
+static struct {
+	PyObject *live, *attachment, *memory, *read_only, *type, *offset;
+	PyTypeObject *attachment_type, *message_type;
+} known;
+
+/* ---- arguments ---- */
+
+/* Start over in Python: the method _py_NAME, with the same arguments. */
+static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
+			   PyObject *names)
+{
+	Py_ssize_t named = names ? PyTuple_Size(names) : 0;
+	PyObject *method = PyObject_GetAttrString(self, name);
+	PyObject *positional = PyTuple_New(count);
+	PyObject *keywords = named ? PyDict_New() : NULL;
+	PyObject *result = NULL;
+
+	if (!method || !positional || (named && !keywords))
+		goto done;
+	for (Py_ssize_t i = 0; i < count; i++) {
+		Py_INCREF(args[i]);
+		if (PyTuple_SetItem(positional, i, args[i]) < 0)
+			goto done;
+	}
+	for (Py_ssize_t i = 0; i < named; i++)
+		if (PyDict_SetItem(keywords, PyTuple_GetItem(names, i), args[count + i]) < 0)
+			goto done;
+	result = PyObject_Call(method, positional, keywords);
+done:
+	Py_XDECREF(method);
+	Py_XDECREF(positional);
+	Py_XDECREF(keywords);
+	return result;
+}
+
+/* The argument at this position, or by this name if it is the only one given by name; NULL if it
+ * was not given, or if others were given by name: then *ret_plain becomes 0. */
+static PyObject *optional(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t position,
+			  PyObject *name, int *ret_plain)
+{
+	if (count > position)
+		return names ? (*ret_plain = 0, NULL) : args[position];
+	if (!names)
+		return NULL;
+	if (count == position && PyTuple_Size(names) == 1 && PyTuple_GetItem(names, 0) == name)
+		return args[count];
+	*ret_plain = 0;
+	return NULL;
+}
+
+/* An int that fits, or not plain. */
+static long long number(PyObject *value, int *ret_plain)
+{
+	long long result;
+
+	if (!PyLong_CheckExact(value))
+		return *ret_plain = 0;
+	result = PyLong_AsLongLong(value);
+	if (result == -1 && PyErr_Occurred()) {
+		PyErr_Clear();
+		*ret_plain = 0;
+	}
+	return result;
+}
+
+/* The handle's id, or -1, which the kernel refuses: closed, or not a handle at all. */
+static int live_id(PyObject *handle)
+{
+	PyObject *value = PyObject_GetAttr(handle, known.live);
+	long id = value ? PyLong_AsLong(value) : -1;
+
+	Py_XDECREF(value);
+	if (id == -1)
+		PyErr_Clear();
+	return (int) id;
+}
+
+static PyObject *none(void)
+{
+	Py_INCREF(Py_None);
+	return Py_None;
+}
+
+/* ---- semaphores ---- */
+
+static PyObject *acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	if (count == 0 && !names && pyipc_now_sem_take(live_id(self)) == 0)
+		return none();
+	return in_python(self, "_py_acquire", args, count, names);
+}
+
+static PyObject *release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	if (count == 0 && !names && pyipc_now_sem_give(live_id(self)) == 0)
+		return none();
+	return in_python(self, "_py_release", args, count, names);
+}
+
+/* Operations made ready: the struct sembufs lie behind the object's head. */
+struct operations {
+	PyObject_VAR_HEAD
+	PyObject *set;
+	PyObject *python;
+	struct pyipc_sem_op ops[];
+};
+
+static PyObject *operations_run(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct operations *o = (struct operations *) self;
+
+	if (count == 0 && !names
+	    && pyipc_now_sem_op(live_id(o->set), o->ops, (uint64_t) Py_SIZE(o)) == 0)
+		return none();
+	return in_python(o->python, "run", args, count, names);
+}
+
+static void operations_dealloc(PyObject *self)
+{
+	struct operations *o = (struct operations *) self;
+	PyTypeObject *type = Py_TYPE(self);
+
+	PyObject_GC_UnTrack(self);
+	Py_XDECREF(o->set);
+	Py_XDECREF(o->python);
+	PyObject_GC_Del(self);
+	Py_DECREF(type);
+}
+
+static int operations_traverse(PyObject *self, visitproc visit, void *arg)
+{
+	struct operations *o = (struct operations *) self;
+
+	Py_VISIT(Py_TYPE(self));
+	Py_VISIT(o->set);
+	Py_VISIT(o->python);
+	return 0;
+}
+
+/* Operations(set, python, ops): python.run() is what run() stands in for. */
+static PyObject *operations_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+	PyObject *set, *python;
+	const char *ops;
+	Py_ssize_t size;
+	struct operations *o;
+
+	(void) keywords;
+	if (!PyArg_ParseTuple(args, "OOy#", &set, &python, &ops, &size))
+		return NULL;
+	o = (struct operations *) PyType_GenericAlloc(type, size / (Py_ssize_t) sizeof o->ops[0]);
+	if (!o)
+		return NULL;
+	Py_INCREF(set);
+	Py_INCREF(python);
+	o->set = set;
+	o->python = python;
+	memcpy(o->ops, ops, (size_t) size);
+	return (PyObject *) o;
+}
+
+/* ---- message queues ---- */
+
+static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	int plain = count == 1 || count == 2;
+	PyObject *type_given = plain ? optional(args, count, names, 1, known.type, &plain) : NULL;
+	long long type = plain && type_given ? number(type_given, &plain) : 1;
+
+	if (plain && type > 0 && PyBytes_CheckExact(args[0])
+	    && pyipc_now_msg_send(live_id(self), type, PyBytes_AsString(args[0]),
+				  (uint64_t) PyBytes_Size(args[0])) == 0)
+		return none();
+	return in_python(self, "_py_send", args, count, names);
+}
+
+static PyObject *message(const char *data, int64_t size, int64_t type)
+{
+	PyObject *pair = PyType_GenericAlloc(known.message_type, 2);
+	PyObject *bytes = PyBytes_FromStringAndSize(data, size);
+	PyObject *number = PyLong_FromLongLong(type);
+
+	if (pair && bytes && number) {
+		(void) PyTuple_SetItem(pair, 0, bytes);
+		(void) PyTuple_SetItem(pair, 1, number);
+		return pair;
+	}
+	Py_XDECREF(pair);
+	Py_XDECREF(bytes);
+	Py_XDECREF(number);
+	return NULL;
+}
+
+static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	union {
+		struct pyipc_msg head;
+		char room[offsetof(struct pyipc_msg, data) + PYIPC_MSG_SMALL];
+	} msg;
+	int plain = count <= 1;
+	PyObject *type_given = plain ? optional(args, count, names, 0, known.type, &plain) : NULL;
+	long long type = plain && type_given ? number(type_given, &plain) : 0;
+	int64_t size = -1;
+
+	/* What the most negative number means is for Python to refuse. */
+	if (plain && type != INT64_MIN)
+		size = pyipc_now_msg_receive(live_id(self), &msg.head, PYIPC_MSG_SMALL, type, 0);
+	if (size >= 0)
+		return message(msg.head.data, size, msg.head.type);
+	return in_python(self, "_py_receive", args, count, names);
+}
+
+/* ---- segments ---- */
+
+/* What keeps a segment attached: detaches in its destructor.  A size of 0 means that Python has
+ * not looked yet what the segment's size is. */
+struct attachment {
+	PyObject_HEAD
+	char *address;
+	int64_t size;
+	int read_only;
+};
+
+static void attachment_dealloc(PyObject *self)
+{
+	char *address = ((struct attachment *) self)->address;
+	PyTypeObject *type = Py_TYPE(self);
+
+	PyObject_Free(self);
+	Py_DECREF(type);
+	Py_BEGIN_ALLOW_THREADS
+	(void) pyipc_shm_detach(address);
+	Py_END_ALLOW_THREADS
+}
+
+static PyObject *attach_segment(int id, uint64_t at, int flags)
+{
+	struct attachment *a;
+	int64_t address;
+
+	Py_BEGIN_ALLOW_THREADS
+	address = pyipc_shm_attach(id, at, flags);
+	Py_END_ALLOW_THREADS
+	if (address < 0)
+		return PyLong_FromLongLong(address);
+	a = (struct attachment *) PyType_GenericAlloc(known.attachment_type, 0);
+	if (!a) {
+		(void) pyipc_shm_detach((char *) address);
+		return NULL;
+	}
+	a->address = (char *) address;
+	a->read_only = flags & PYIPC_SHM_READ_ONLY;
+	return (PyObject *) a;
+}
+
+/* attach(id, address, flags) -> Attachment or -errno; adopt(address) -> Attachment of a range that
+ * the core has attached. */
+static PyObject *module_attach(PyObject *module, PyObject *args)
+{
+	unsigned long long at;
+	int id, flags;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "iKi", &id, &at, &flags))
+		return NULL;
+	return attach_segment(id, at, flags);
+}
+
+static PyObject *module_adopt(PyObject *module, PyObject *address)
+{
+	struct attachment *a = (struct attachment *) PyType_GenericAlloc(known.attachment_type, 0);
+
+	(void) module;
+	if (a)
+		a->address = PyLong_AsVoidPtr(address);
+	return (PyObject *) a;
+}
+
+/* keep(pointer): the destructor that cffi calls when the last view dies.  It has nothing to do:
+ * being let go of is what counts, since a bound method holds its object. */
+static PyObject *attachment_keep(PyObject *self, PyObject *pointer)
+{
+	(void) self;
+	(void) pointer;
+	return none();
+}
+
+/* checked(size): from now on, read() and write() may touch that many bytes. */
+static PyObject *attachment_checked(PyObject *self, PyObject *size)
+{
+	((struct attachment *) self)->size = PyLong_AsLongLong(size);
+	return none();
+}
+
+static PyObject *attachment_address(PyObject *self, void *closure)
+{
+	(void) closure;
+	return PyLong_FromVoidPtr(((struct attachment *) self)->address);
+}
+
+/* A new reference to the handle's Attachment, or NULL if it has none that may be touched. */
+static struct attachment *checked_attachment(PyObject *handle)
+{
+	PyObject *value = PyObject_GetAttr(handle, known.attachment);
+
+	if (value && Py_TYPE(value) == known.attachment_type && ((struct attachment *) value)->size > 0)
+		return (struct attachment *) value;
+	PyErr_Clear();
+	Py_XDECREF(value);
+	return NULL;
+}
+
+static PyObject *read_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	int plain = count == 1 || count == 2;
+	PyObject *offset_given = plain ? optional(args, count, names, 1, known.offset, &plain) : NULL;
+	long long offset = plain && offset_given ? number(offset_given, &plain) : 0;
+	long long size = plain ? number(args[0], &plain) : 0;
+	struct attachment *a = plain ? checked_attachment(self) : NULL;
+	PyObject *copy = NULL;
+
+	if (a && size >= 0 && size <= COPY_WITH_GIL && offset >= 0 && offset <= a->size - size)
+		copy = PyBytes_FromStringAndSize(a->address + offset, size);
+	Py_XDECREF((PyObject *) a);
+	return copy || PyErr_Occurred() ? copy : in_python(self, "_py_read", args, count, names);
+}
+
+static PyObject *write_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	int plain = (count == 1 || count == 2) && PyBytes_CheckExact(args[0]);
+	PyObject *offset_given = plain ? optional(args, count, names, 1, known.offset, &plain) : NULL;
+	long long offset = plain && offset_given ? number(offset_given, &plain) : 0;
+	long long size = plain ? PyBytes_Size(args[0]) : 0;
+	struct attachment *a = plain ? checked_attachment(self) : NULL;
+	int fits = a && !a->read_only && size <= COPY_WITH_GIL && offset >= 0 && offset <= a->size - size;
+
+	if (fits)
+		memcpy(a->address + offset, PyBytes_AsString(args[0]), (size_t) size);
+	Py_XDECREF((PyObject *) a);
+	return fits ? none() : in_python(self, "_py_write", args, count, names);
+}
+
+static PyObject *reattach(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *old = PyObject_GetAttr(self, known.attachment);
+	int detached = old == Py_None;
+	PyObject *a = NULL;
+	int done = 0;
+
+	Py_XDECREF(old);
+	if (count == 0 && !names && detached && !(a = attach_segment(live_id(self), 0, 0)))
+		return NULL;
+	if (a && Py_TYPE(a) == known.attachment_type)
+		done = PyObject_SetAttr(self, known.read_only, Py_False) == 0
+		       && PyObject_SetAttr(self, known.attachment, a) == 0;
+	Py_XDECREF(a);
+	PyErr_Clear();
+	return done ? none() : in_python(self, "_py_reattach", args, count, names);
+}
+
+static PyObject *detach(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	if (count == 0 && !names && PyObject_SetAttr(self, known.memory, Py_None) == 0
+	    && PyObject_SetAttr(self, known.attachment, Py_None) == 0)
+		return none();
+	PyErr_Clear();
+	return in_python(self, "_py_detach", args, count, names);
+}
+
+/* ---- putting them in place ---- */
+
+static const struct {
+	const char *name;
+	fast_call call;
+	const char *signature;
+} hot[] = {
+	{ "acquire", acquire, "($self, timeout=None, *, count=1, undo=False)" },
+	{ "release", release, "($self, count=1, *, undo=False)" },
+	{ "send", send, "($self, data, type=1, timeout=None)" },
+	{ "receive", receive,
+	  "($self, type=0, timeout=None, *, max_size=None, truncate=False, except_type=None, copy=None)" },
+	{ "read", read_bytes, "($self, size=None, offset=0)" },
+	{ "write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
+	{ "reattach", reattach, "($self, *, read_only=False, address=None)" },
+	{ "detach", detach, "($self)" },
+};
+
+/* A method descriptor for ever: classes do not go away, so neither does its definition. */
+static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
+{
+	PyObject *doc = PyObject_GetAttrString(python, "__doc__");
+	PyObject *text = doc ? PyUnicode_FromFormat("%s%s\n--\n\n%U", hot[which].name, hot[which].signature, doc) : NULL;
+	PyObject *utf8 = text ? PyUnicode_AsUTF8String(text) : NULL;
+	PyObject *result = NULL;
+	PyMethodDef *method;
+
+	if (utf8 && (method = PyMem_Calloc(1, sizeof *method))) {
+		method->ml_name = hot[which].name;
+		method->ml_meth = (PyCFunction) (void (*)(void)) hot[which].call;
+		method->ml_flags = METH_FASTCALL | METH_KEYWORDS;
+		method->ml_doc = PyBytes_AsString(utf8);
+		Py_INCREF(utf8);
+		result = PyDescr_NewMethod((PyTypeObject *) cls, method);
+	}
+	Py_XDECREF(doc);
+	Py_XDECREF(text);
+	Py_XDECREF(utf8);
+	return result;
+}
+
+/* accelerate(cls, name): let C stand in for the common call of cls.name; Python's stays as
+ * cls._py_name. */
+static PyObject *module_accelerate(PyObject *module, PyObject *args)
+{
+	PyObject *cls, *python, *fast = NULL, *kept_name = NULL;
+	const char *name;
+	size_t which = 0;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "Os", &cls, &name))
+		return NULL;
+	while (which < sizeof hot / sizeof hot[0] && strcmp(hot[which].name, name))
+		which++;
+	if (which == sizeof hot / sizeof hot[0])
+		return PyErr_Format(PyExc_ValueError, "there is no hot call named %s", name);
+	python = PyObject_GetAttrString(cls, name);
+	kept_name = PyUnicode_FromFormat("_py_%s", name);
+	fast = python ? descriptor(cls, which, python) : NULL;
+	if (fast && kept_name && PyObject_SetAttr(cls, kept_name, python) == 0)
+		(void) PyObject_SetAttrString(cls, name, fast);
+	Py_XDECREF(python);
+	Py_XDECREF(kept_name);
+	Py_XDECREF(fast);
+	return PyErr_Occurred() ? NULL : none();
+}
+
+/* messages(cls): the class of what receive() returns. */
+static PyObject *module_messages(PyObject *module, PyObject *cls)
+{
+	(void) module;
+	Py_INCREF(cls);
+	known.message_type = (PyTypeObject *) cls;
+	return none();
+}
+
+static PyMethodDef functions[] = {
+	{ "accelerate", module_accelerate, METH_VARARGS, NULL },
+	{ "messages", module_messages, METH_O, NULL },
+	{ "attach", module_attach, METH_VARARGS, NULL },
+	{ "adopt", module_adopt, METH_O, NULL },
+	{ 0 },
+};
+
+static PyMethodDef attachment_methods[] = {
+	{ "keep", attachment_keep, METH_O, NULL },
+	{ "checked", attachment_checked, METH_O, NULL },
+	{ 0 },
+};
+
+static PyGetSetDef attachment_members[] = {
+	{ "address", attachment_address, NULL, NULL, NULL },
+	{ 0 },
+};
+
+static PyType_Slot attachment_slots[] = {
+	{ Py_tp_dealloc, attachment_dealloc },
+	{ Py_tp_methods, attachment_methods },
+	{ Py_tp_getset, attachment_members },
+	{ 0, NULL },
+};
+
+static PyType_Spec attachment_spec = {
+	.name = "pyipc._core.Attachment",
+	.basicsize = sizeof(struct attachment),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = attachment_slots,
+};
+
+static PyMethodDef operations_methods[] = {
+	{ "run", (PyCFunction) (void (*)(void)) operations_run, METH_FASTCALL | METH_KEYWORDS,
+	  "run($self, timeout=None)\n--\n\nDo the operations in one step; see SemaphoreSet.op()." },
+	{ 0 },
+};
+
+static PyType_Slot operations_slots[] = {
+	{ Py_tp_new, operations_new },
+	{ Py_tp_dealloc, operations_dealloc },
+	{ Py_tp_traverse, operations_traverse },
+	{ Py_tp_methods, operations_methods },
+	{ 0, NULL },
+};
+
+static PyType_Spec operations_spec = {
+	.name = "pyipc._core.Operations",
+	.basicsize = offsetof(struct operations, ops),
+	.itemsize = sizeof(struct pyipc_sem_op),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
+	.slots = operations_slots,
+};
+
+/* Adds all this to the module that cffi made.  Called once, with the GIL, at import. */
+int pyipc_now_add_hot_calls(void)
+{
+	PyObject *module = PyImport_AddModule("pyipc._core");	/* borrowed */
+	PyObject *operations = PyType_FromSpec(&operations_spec);
+
+	known.live = PyUnicode_InternFromString("_live");
+	known.attachment = PyUnicode_InternFromString("_attachment");
+	known.memory = PyUnicode_InternFromString("_memory");
+	known.read_only = PyUnicode_InternFromString("read_only");
+	known.type = PyUnicode_InternFromString("type");
+	known.offset = PyUnicode_InternFromString("offset");
+	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);
+	if (!module || !operations || !known.attachment_type
+	    || PyModule_AddObject(module, "Operations", operations) < 0
+	    || PyModule_AddFunctions(module, functions) < 0) {
+		PyErr_Clear();
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+#else
+
+#include "internal.h"
+
+int pyipc_now_add_hot_calls(void)
+{
+	return -ENOTSUP;
+}
+
+#endif

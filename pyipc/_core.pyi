@@ -1,0 +1,16 @@
+# What cffi and csrc/hot_calls.c make. Looser than the rest on purpose: cffi's own objects are
+# untyped, and tests/project/test_header.py holds the names of `lib` against the header.
+from collections.abc import Callable
+from typing import Any
+
+ffi: Any
+lib: Any
+
+class Operations:
+    def __new__(cls, set: Any, python: Any, ops: bytes) -> Operations: ...
+    run: Callable[..., None]
+
+def accelerate(cls: type, name: str) -> None: ...
+def messages(cls: type) -> None: ...
+def attach(id: int, address: int, flags: int) -> Any: ...
+def adopt(address: int) -> Any: ...
