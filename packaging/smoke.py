@@ -1,5 +1,6 @@
 """An installed pyipc works here: python smoke.py native|fallback."""
 
+import contextlib
 import sys
 
 import pyipc
@@ -7,7 +8,7 @@ from pyipc import sysv
 
 assert pyipc.backend() == sys.argv[1], pyipc.backend()
 
-with sysv.Semaphore.create(1) as semaphore:
+with contextlib.closing(sysv.Semaphore.create(1)) as semaphore:
     semaphore.acquire(timeout=1)
     semaphore.release()
 

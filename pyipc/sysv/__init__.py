@@ -13,8 +13,8 @@ from .keys import ftok
 from .listing import message_queues, segments, semaphore_sets
 from .queues import Message, MessageQueue
 from .records import QueueStat, SegmentStat, SetStat
-from .segments import SharedMemory
 from .semaphores import Operation, Semaphore, SemaphoreSet
+from .shared_memory import SharedMemory
 
 __all__ = (
     "Message",

@@ -1,0 +1,62 @@
+"""The `pyipc` command.
+
+A subcommand is a module of this package that is named in `_COMMANDS` and has two functions:
+`add_arguments(parser)`, and `run(arguments)`, which gives the exit status. It is imported only
+when it is called for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import import_module
+
+from .. import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_COMMANDS = {"tour": "see every chapter at work between real processes"}
+
+# What a shell reports for a command that SIGINT or SIGPIPE ended.
+_INTERRUPTED = 130
+_NOBODY_READS = 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `pyipc` with these arguments (None: the process's own) and give its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _parser(argv)
+    if not argv:
+        parser.print_help()
+        return 2
+    arguments = parser.parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+        if sys.stdout is not None:  # it is None for a process that was started without one
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes once more as it exits; let it do so where nobody minds.
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
+        return _NOBODY_READS
+    return status
+
+
+def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pyipc",
+        description="Everything processes on one Linux machine use to talk.",
+    )
+    parser.add_argument("--version", action="version", version=f"pyipc {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, summary in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name in argv:
+            module = import_module(f".{name}", __name__)
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser

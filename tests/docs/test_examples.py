@@ -1,0 +1,42 @@
+"""Every Python block of the README and of docs/ runs, in a process of its own, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pyipc
+
+TOP = Path(__file__).resolve().parents[2]
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks():
+    """The code blocks, each named by its page and line."""
+    found = []
+    for page in PAGES:
+        text = page.read_text()
+        for block in BLOCK.finditer(text):
+            line = text.count("\n", 0, block.start()) + 2
+            found.append(pytest.param(block[1], id=f"{page.relative_to(TOP)}:{line}"))
+    return found
+
+
+@pytest.mark.parametrize("code", blocks())
+def test_a_documented_example_runs_without_a_warning(code, tmp_path):
+    if "SemaphoreSet" in code and not pyipc.capabilities()["sysv.atomic_operations"]:
+        pytest.skip("the fallback has no atomic operations")
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.relative_to(TOP)}: {target}"
