@@ -15,7 +15,7 @@
 
 int pyipc_copy(char *to, const char *from, uint64_t size)
 {
-	memcpy(to, from, size);
+	memmove(to, from, size);	/* a view may be written into the memory it looks at */
 	return 0;
 }
 

@@ -87,7 +87,7 @@ class Mapped:
         if len(data) > COPY_WITH_GIL:
             ops.copy_in(memory, offset, data)
         else:
-            memory[offset:end] = data
+            memory[offset:end] = bytes(data)  # copied first: it may be a view of this very memory
 
     @property
     def buf(self) -> memoryview:

@@ -129,6 +129,9 @@ def shm_populate(memory: Any) -> int:
 
 
 def copy_out(memory: Any, offset: int, size: int) -> bytes:
+    if not _HOT:  # PyPy's bytes must not be written to; without a GIL there is none to release
+        whole: bytes = memory[offset : offset + size]
+        return whole
     if type(memory) is _ReadOnly:
         memory = memory._memory
     # Nobody else has seen these bytes yet, so to fill them is no different from what C does

@@ -6,7 +6,7 @@ from errno import E2BIG, EACCES, EAGAIN, EINVAL, EMSGSIZE, ENOSPC, ENOSYS, EPERM
 
 from .. import _deadline, _handle
 from .._backend import ops
-from ..errors import check, error, limit_error
+from ..errors import NotFoundError, check, error, limit_error
 from . import limits
 from .keys import key_t, valid, valid_id, valid_mode, with_key
 from .listing import message_queues
@@ -126,13 +126,12 @@ class MessageQueue(_handle.Handle):
         """
         while True:
             try:
-                return cls.create(key=key, mode=mode, persist=True)
-            except FileExistsError:
-                pass
-            try:
-                return cls.open(key)
-            except FileNotFoundError:
-                pass  # removed between the two calls: begin again
+                try:
+                    return cls.create(key=key, mode=mode, persist=True)
+                except FileExistsError:
+                    return cls.open(key)
+            except NotFoundError:
+                pass  # somebody removed it between the two calls: begin again
 
     def send(self, data: Any, type: int = 1, timeout: float | None = None) -> None:
         """Put a message at the end of the queue, waiting while the queue is full.

@@ -7,7 +7,7 @@ from errno import E2BIG, EACCES, EAGAIN, EIDRM, EINVAL, ENOENT, ENOSPC, ERANGE
 
 from .. import _deadline, _handle
 from .._backend import ops
-from ..errors import HalfMadeError, check, error, limit_error
+from ..errors import HalfMadeError, NotFoundError, RemovedError, check, error, limit_error
 from . import limits
 from .keys import key_t, valid, valid_id, valid_mode, with_key
 from .listing import semaphore_sets
@@ -75,14 +75,12 @@ class _Set(_handle.Handle):
     ) -> AnySet:
         while True:
             try:
-                return cls._create(values, key, mode, True)
-            except FileExistsError:
-                pass
-            try:
-                return cls.open(key, timeout=timeout)
-            except OSError as problem:
-                if problem.errno not in (ENOENT, EIDRM):
-                    raise  # it was removed between the two calls: begin again
+                try:
+                    return cls._create(values, key, mode, True)
+                except FileExistsError:
+                    return cls.open(key, timeout=timeout)
+            except (NotFoundError, RemovedError):
+                pass  # somebody removed it between two of the calls: begin again
 
     @classmethod
     def open(

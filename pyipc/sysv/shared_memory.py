@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from errno import EBADF, EIDRM, EINVAL, ENOENT, ENOMEM, ENOSPC, EPERM
+from errno import EBADF, EIDRM, EINVAL, ENOMEM, ENOSPC, EPERM
 
 from .. import _handle, _mapping
 from .._backend import ops
-from ..errors import check, error, limit_error
+from ..errors import NotFoundError, RemovedError, check, error, limit_error
 from . import limits
 from .keys import PRIVATE, key_t, valid, valid_id, valid_mode, with_key
 from .listing import segments
@@ -167,16 +167,15 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         doing = f"open segment{with_key(key)}"
         while True:
             try:
-                return cls.create(size, key=key, mode=mode, persist=True)
-            except FileExistsError:
-                id = ops.now_shm_find(key, size)
-            if id == -EINVAL:
-                raise error(EINVAL, f"{doing}: it has less than {size} bytes")
-            try:
+                try:
+                    return cls.create(size, key=key, mode=mode, persist=True)
+                except FileExistsError:
+                    id = ops.now_shm_find(key, size)
+                if id == -EINVAL:
+                    raise error(EINVAL, f"{doing}: it has less than {size} bytes")
                 return cls._attach(check(id, doing), False, None)
-            except OSError as problem:
-                if problem.errno not in (ENOENT, EIDRM):
-                    raise  # those two: it was removed between two calls, so begin again
+            except (NotFoundError, RemovedError):
+                pass  # somebody removed it between two of the calls: begin again
 
     @classmethod
     def _attach(cls, id: int, read_only: bool, address: int | None) -> SharedMemory:
