@@ -51,6 +51,7 @@ class Terminal:
         else:
             self._line("python is this process; python 2 is another, started by it.")
             self._line("There is no perl here: python 2 takes its part.")
+        self._line("The times include starting them.")
         if about["backend"] == "fallback":
             self._line("The compiled core is not in use: steps that need it are skipped.")
 

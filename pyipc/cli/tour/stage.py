@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from typing import NamedTuple
 
 import pyipc
@@ -12,7 +13,7 @@ from .partner import SECONDS, Partner, StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, Optional, TypeVar
 
     from .show import Terminal
@@ -131,11 +132,13 @@ class Stage:
         """A perl that runs *program*; where there is none, a second Python that runs *part*."""
         if self.stop.perl is None:
             return self.python(part, *arguments)
-        return self._started(Partner.perl(self.stop.perl, program, [*map(str, arguments)], self.left))
+        with _undisturbed():
+            return self._started(Partner.perl(self.stop.perl, program, [*map(str, arguments)], self.left))
 
     def python(self, part: Callable[..., None], *arguments: object) -> Partner:
         """A second Python process that runs *part*, a function of a module."""
-        return self._started(Partner.python(part, [*map(str, arguments)], self.left))
+        with _undisturbed():
+            return self._started(Partner.python(part, [*map(str, arguments)], self.left))
 
     def _started(self, partner: Partner) -> Partner:
         self._cleaning.enter_context(closing(partner))
@@ -154,3 +157,21 @@ class Stage:
                 time.sleep(min(0.001, self.left()))
             except StepError:
                 raise StepError(otherwise) from None
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let no signal handler raise between the start of a process and our taking charge of it."""
+    # To block the signals would not do: a thread that numpy started could take them all the same.
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    raising = {number: handler for number, handler in handlers.items() if callable(handler)}
+    came: list[int] = []
+    for number in raising:
+        signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in raising.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)

@@ -109,11 +109,12 @@ def take_and_give(stage: Stage) -> None:
     other = stage.perl(others.TAKE_AND_GIVE, others.take_and_give, key)
     other.expect("holding")
     stage.say(other, f"takes the semaphore with key {key:#x}")
-    stage.check(semaphore.value == 1, f"the value is {semaphore.value}, not 1")
+    stage.check(semaphore.value == 1, f"{other.name} has it, but the value is {semaphore.value}, not 1")
     stage.say("python", "wants it too, and sleeps")
     take(timeout=stage.left())
     other.expect("1")
     stage.say(other, "asks the kernel who waits (GETZCNT): 1 process; gives")
+    stage.check(semaphore.value == 1, f"we have it, but the value is {semaphore.value}, not 1")
     stage.say("python", "wakes up and has it")
     other.go_on()
     stage.wait_until(lambda: semaphore.zero_waiters == 1, f"{other.name} does not wait for the semaphore")
@@ -205,14 +206,14 @@ STEPS = [
     Step(
         "Shared memory, byte for byte",
         "A segment is memory that several processes have in common. This one is private: "
-        "only who is told its number can attach it.",
-        "Every byte arrives as it was written, the NULs that pad it too.",
+        "it has no key, so we tell the other process its number.",
+        "The same bytes on both sides, padding included.",
         share_bytes,
     ),
     Step(
         "Shared memory, without a copy",
         "A view shows the memory itself. We take one, and another process changes what it shows.",
-        "The change was in our view at once: nothing was copied or sent.",
+        "The change is in our view: nothing was copied or sent.",
         share_views,
         ("sysv.segment_views", "it cannot show the memory itself"),
     ),
@@ -226,7 +227,7 @@ STEPS = [
         "Take and give",
         "A semaphore as a lock. To take it is one semop(2) of two operations: wait for 0, add 1. "
         "To give it is to subtract 1.",
-        "The two cannot be torn apart, and who must wait sleeps in the kernel.",
+        "They share one lock; who has to wait sleeps.",
         take_and_give,
         ("sysv.atomic_operations", "two operations in one semop(2) need the compiled core"),
     ),
@@ -239,12 +240,12 @@ STEPS = [
     Step(
         "Messages by type",
         "Each message has a type, a number; who receives says which types to take.",
-        "Types find their reader, and a wait ends in time, though msgrcv(2) itself knows no timeout.",
+        "Each side gets the types it asks for, and a wait ends in time (msgrcv(2) itself knows no timeout).",
         talk_by_type,
     ),
     Step(
         "Nothing is left behind",
-        "What a with block makes, it removes. We look for it where the kernel lists everything.",
+        "Each step removes what it makes. We look for it where the kernel lists everything.",
         "The machine is as we found it.",
         leave_nothing,
     ),
