@@ -12,8 +12,8 @@
  * The rules of this file:
  * 1. Nothing here waits. Attaching and detaching may take long, and release the GIL.
  * 2. A call that was not a plain success has changed nothing, so starting over is right.
- * 3. Memory is touched only through an Attachment whose size Python has checked; the GIL, held
- *    throughout, keeps it from being detached meanwhile.
+ * 3. Memory is touched only through an Attachment whose size Python has checked, and which this
+ *    file holds a reference to while it does: it is not detached meanwhile.
  */
 #include <pyconfig.h>
 
@@ -39,7 +39,8 @@ typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t
 
 /* Names and types that never change once the module is made. */
 static struct {
-	PyObject *live, *attachment, *memory, *read_only, *type, *offset;
+	PyObject *live, *attachment, *memory;
+	PyObject *acquire[1], *send[3], *receive[2], *read[2], *write[2];	/* of their arguments */
 	PyTypeObject *attachment_type, *message_type;
 } known;
 
@@ -73,34 +74,50 @@ done:
 	return result;
 }
 
-/* The argument at this position, or by this name if it is the only one given by name; NULL if it
- * was not given, or if others were given by name: then *ret_plain becomes 0. */
-static PyObject *optional(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t position,
-			  PyObject *name, int *ret_plain)
+/* Sort the arguments into ret_given, by position or by name; 0 if one of them is not among the
+ * first few that a plain call may have (most of them), or was not given though it is needed. */
+static int sort_out(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t needed,
+		    PyObject *const *known_names, Py_ssize_t most, PyObject **ret_given)
 {
-	if (count > position)
-		return names ? (*ret_plain = 0, NULL) : args[position];
-	if (!names)
-		return NULL;
-	if (count == position && PyTuple_Size(names) == 1 && PyTuple_GetItem(names, 0) == name)
-		return args[count];
-	*ret_plain = 0;
-	return NULL;
+	Py_ssize_t named = names ? PyTuple_Size(names) : 0;
+	Py_ssize_t place;
+
+	if (count < needed || count > most)
+		return 0;
+	for (place = 0; place < most; place++)
+		ret_given[place] = place < count ? args[place] : NULL;
+	for (Py_ssize_t i = 0; i < named; i++) {
+		for (place = count; place < most; place++)
+			if (PyTuple_GetItem(names, i) == known_names[place])
+				break;
+		if (place == most)
+			return 0;
+		ret_given[place] = args[count + i];
+	}
+	return 1;
 }
 
-/* An int that fits, or not plain. */
-static long long number(PyObject *value, int *ret_plain)
+/* A timeout that Python would accept, and that does not matter as long as nothing has to wait. */
+static int plain_timeout(PyObject *timeout)
 {
-	long long result;
+	if (!timeout || timeout == Py_None)
+		return 1;
+	return PyFloat_CheckExact(timeout) && PyFloat_AsDouble(timeout) >= 0;
+}
 
+/* An int that fits, or its default if none was given; 0 if it is something else. */
+static int plain_number(PyObject *value, long long by_default, long long *ret_number)
+{
+	*ret_number = by_default;
+	if (!value)
+		return 1;
 	if (!PyLong_CheckExact(value))
-		return *ret_plain = 0;
-	result = PyLong_AsLongLong(value);
-	if (result == -1 && PyErr_Occurred()) {
-		PyErr_Clear();
-		*ret_plain = 0;
-	}
-	return result;
+		return 0;
+	*ret_number = PyLong_AsLongLong(value);
+	if (*ret_number != -1 || !PyErr_Occurred())
+		return 1;
+	PyErr_Clear();
+	return 0;
 }
 
 /* The handle's id, or -1, which the kernel refuses: closed, or not a handle at all. */
@@ -125,7 +142,10 @@ static PyObject *none(void)
 
 static PyObject *acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	if (count == 0 && !names && pyipc_now_sem_take(live_id(self)) == 0)
+	PyObject *timeout;
+
+	if (sort_out(args, count, names, 0, known.acquire, 1, &timeout) && plain_timeout(timeout)
+	    && pyipc_now_sem_take(live_id(self)) == 0)
 		return none();
 	return in_python(self, "_py_acquire", args, count, names);
 }
@@ -148,8 +168,9 @@ struct operations {
 static PyObject *operations_run(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	struct operations *o = (struct operations *) self;
+	PyObject *timeout;
 
-	if (count == 0 && !names
+	if (sort_out(args, count, names, 0, known.acquire, 1, &timeout) && plain_timeout(timeout)
 	    && pyipc_now_sem_op(live_id(o->set), o->ops, (uint64_t) Py_SIZE(o)) == 0)
 		return none();
 	return in_python(o->python, "run", args, count, names);
@@ -203,13 +224,13 @@ static PyObject *operations_new(PyTypeObject *type, PyObject *args, PyObject *ke
 
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	int plain = count == 1 || count == 2;
-	PyObject *type_given = plain ? optional(args, count, names, 1, known.type, &plain) : NULL;
-	long long type = plain && type_given ? number(type_given, &plain) : 1;
+	PyObject *given[3];	/* data, type, timeout */
+	long long type;
 
-	if (plain && type > 0 && PyBytes_CheckExact(args[0])
-	    && pyipc_now_msg_send(live_id(self), type, PyBytes_AsString(args[0]),
-				  (uint64_t) PyBytes_Size(args[0])) == 0)
+	if (sort_out(args, count, names, 1, known.send, 3, given) && PyBytes_CheckExact(given[0])
+	    && plain_number(given[1], 1, &type) && type > 0 && plain_timeout(given[2])
+	    && pyipc_now_msg_send(live_id(self), type, PyBytes_AsString(given[0]),
+				  (uint64_t) PyBytes_Size(given[0])) == 0)
 		return none();
 	return in_python(self, "_py_send", args, count, names);
 }
@@ -237,13 +258,13 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 		struct pyipc_msg head;
 		char room[offsetof(struct pyipc_msg, data) + PYIPC_MSG_SMALL];
 	} msg;
-	int plain = count <= 1;
-	PyObject *type_given = plain ? optional(args, count, names, 0, known.type, &plain) : NULL;
-	long long type = plain && type_given ? number(type_given, &plain) : 0;
+	PyObject *given[2];	/* type, timeout */
+	long long type;
 	int64_t size = -1;
 
 	/* What the most negative number means is for Python to refuse. */
-	if (plain && type != INT64_MIN)
+	if (sort_out(args, count, names, 0, known.receive, 2, given) && plain_number(given[0], 0, &type)
+	    && type != INT64_MIN && plain_timeout(given[1]))
 		size = pyipc_now_msg_receive(live_id(self), &msg.head, PYIPC_MSG_SMALL, type, 0);
 	if (size >= 0)
 		return message(msg.head.data, size, msg.head.type);
@@ -350,36 +371,77 @@ static struct attachment *checked_attachment(PyObject *handle)
 	return NULL;
 }
 
+static void copy(char *to, const char *from, int64_t size)
+{
+	if (size <= COPY_WITH_GIL) {
+		memcpy(to, from, (size_t) size);
+		return;
+	}
+	Py_BEGIN_ALLOW_THREADS
+	memcpy(to, from, (size_t) size);
+	Py_END_ALLOW_THREADS
+}
+
+static PyObject *copy_out(const char *from, int64_t size)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(NULL, size);
+
+	if (bytes)
+		copy(PyBytes_AsString(bytes), from, size);
+	return bytes;
+}
+
+/* copy_out(address, size): for what Python has checked and keeps mapped. */
+static PyObject *module_copy_out(PyObject *module, PyObject *args)
+{
+	unsigned long long address;
+	Py_ssize_t size;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "Kn", &address, &size))
+		return NULL;
+	return copy_out((const char *) address, size);
+}
+
 static PyObject *read_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	int plain = count == 1 || count == 2;
-	PyObject *offset_given = plain ? optional(args, count, names, 1, known.offset, &plain) : NULL;
-	long long offset = plain && offset_given ? number(offset_given, &plain) : 0;
-	long long size = plain ? number(args[0], &plain) : 0;
-	struct attachment *a = plain ? checked_attachment(self) : NULL;
-	PyObject *copy = NULL;
+	PyObject *given[2];	/* size, offset */
+	long long size, offset;
+	struct attachment *a = NULL;
+	PyObject *bytes = NULL;
 
-	if (a && size >= 0 && size <= COPY_WITH_GIL && offset >= 0 && offset <= a->size - size)
-		copy = PyBytes_FromStringAndSize(a->address + offset, size);
+	if (sort_out(args, count, names, 1, known.read, 2, given) && plain_number(given[0], 0, &size)
+	    && plain_number(given[1], 0, &offset))
+		a = checked_attachment(self);
+	if (a && size >= 0 && offset >= 0 && size <= a->size && offset <= a->size - size) {
+		bytes = copy_out(a->address + offset, size);
+		Py_DECREF((PyObject *) a);
+		return bytes;
+	}
 	Py_XDECREF((PyObject *) a);
-	return copy || PyErr_Occurred() ? copy : in_python(self, "_py_read", args, count, names);
+	return in_python(self, "_py_read", args, count, names);
 }
 
 static PyObject *write_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	int plain = (count == 1 || count == 2) && PyBytes_CheckExact(args[0]);
-	PyObject *offset_given = plain ? optional(args, count, names, 1, known.offset, &plain) : NULL;
-	long long offset = plain && offset_given ? number(offset_given, &plain) : 0;
-	long long size = plain ? PyBytes_Size(args[0]) : 0;
-	struct attachment *a = plain ? checked_attachment(self) : NULL;
-	int fits = a && !a->read_only && size <= COPY_WITH_GIL && offset >= 0 && offset <= a->size - size;
+	PyObject *given[2];	/* data, offset */
+	long long offset;
+	struct attachment *a = NULL;
+	int64_t size;
+	int fits;
 
+	if (sort_out(args, count, names, 1, known.write, 2, given) && PyBytes_CheckExact(given[0])
+	    && plain_number(given[1], 0, &offset))
+		a = checked_attachment(self);
+	size = a ? PyBytes_Size(given[0]) : 0;
+	fits = a && !a->read_only && offset >= 0 && size <= a->size && offset <= a->size - size;
 	if (fits)
-		memcpy(a->address + offset, PyBytes_AsString(args[0]), (size_t) size);
+		copy(a->address + offset, PyBytes_AsString(given[0]), size);
 	Py_XDECREF((PyObject *) a);
 	return fits ? none() : in_python(self, "_py_write", args, count, names);
 }
 
+/* Python's detach() leaves read_only false, so a detached segment can be attached as it is. */
 static PyObject *reattach(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	PyObject *old = PyObject_GetAttr(self, known.attachment);
@@ -388,11 +450,11 @@ static PyObject *reattach(PyObject *self, PyObject *const *args, Py_ssize_t coun
 	int done = 0;
 
 	Py_XDECREF(old);
+	PyErr_Clear();
 	if (count == 0 && !names && detached && !(a = attach_segment(live_id(self), 0, 0)))
 		return NULL;
 	if (a && Py_TYPE(a) == known.attachment_type)
-		done = PyObject_SetAttr(self, known.read_only, Py_False) == 0
-		       && PyObject_SetAttr(self, known.attachment, a) == 0;
+		done = PyObject_SetAttr(self, known.attachment, a) == 0;
 	Py_XDECREF(a);
 	PyErr_Clear();
 	return done ? none() : in_python(self, "_py_reattach", args, count, names);
@@ -400,11 +462,16 @@ static PyObject *reattach(PyObject *self, PyObject *const *args, Py_ssize_t coun
 
 static PyObject *detach(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	if (count == 0 && !names && PyObject_SetAttr(self, known.memory, Py_None) == 0
-	    && PyObject_SetAttr(self, known.attachment, Py_None) == 0)
-		return none();
+	PyObject *old = PyObject_GetAttr(self, known.attachment);
+	struct attachment *a = (struct attachment *) old;
+	int plain = old && Py_TYPE(old) == known.attachment_type && !a->read_only && count == 0 && !names;
+	int has_memory = plain && a->size > 0;
+	int done = plain && (!has_memory || PyObject_SetAttr(self, known.memory, Py_None) == 0)
+		   && PyObject_SetAttr(self, known.attachment, Py_None) == 0;
+
+	Py_XDECREF(old);
 	PyErr_Clear();
-	return in_python(self, "_py_detach", args, count, names);
+	return done ? none() : in_python(self, "_py_detach", args, count, names);
 }
 
 /* ---- putting them in place ---- */
@@ -488,6 +555,7 @@ static PyMethodDef functions[] = {
 	{ "messages", module_messages, METH_O, NULL },
 	{ "attach", module_attach, METH_VARARGS, NULL },
 	{ "adopt", module_adopt, METH_O, NULL },
+	{ "copy_out", module_copy_out, METH_VARARGS, NULL },
 	{ 0 },
 };
 
@@ -547,9 +615,11 @@ int pyipc_now_add_hot_calls(void)
 	known.live = PyUnicode_InternFromString("_live");
 	known.attachment = PyUnicode_InternFromString("_attachment");
 	known.memory = PyUnicode_InternFromString("_memory");
-	known.read_only = PyUnicode_InternFromString("read_only");
-	known.type = PyUnicode_InternFromString("type");
-	known.offset = PyUnicode_InternFromString("offset");
+	known.acquire[0] = known.send[2] = known.receive[1] = PyUnicode_InternFromString("timeout");
+	known.send[0] = known.write[0] = PyUnicode_InternFromString("data");
+	known.send[1] = known.receive[0] = PyUnicode_InternFromString("type");
+	known.read[0] = PyUnicode_InternFromString("size");
+	known.read[1] = known.write[1] = PyUnicode_InternFromString("offset");
 	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);
 	if (!module || !operations || !known.attachment_type
 	    || PyModule_AddObject(module, "Operations", operations) < 0

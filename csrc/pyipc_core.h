@@ -65,6 +65,7 @@ int pyipc_shm_create_private(uint64_t size, int flags, int mode, int64_t *ret_ad
 int pyipc_now_shm_find(int32_t key, uint64_t size);
 int64_t pyipc_shm_attach(int id, uint64_t address, int flags);
 int pyipc_shm_detach(char *address);
+int64_t pyipc_now_shm_size(int id);
 int pyipc_now_shm_stat(int id, struct pyipc_shm_stat *ret_stat);
 int pyipc_now_shm_set(int id, int64_t uid, int64_t gid, int64_t mode);
 int pyipc_shm_lock(int id, int locked);

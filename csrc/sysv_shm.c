@@ -94,6 +94,16 @@ int pyipc_now_shm_stat(int id, struct pyipc_shm_stat *ret_stat)
 	return 0;
 }
 
+int64_t pyipc_now_shm_size(int id)
+{
+	struct shmid_ds stat;
+	int64_t result = neg_errno(shmctl(id, IPC_STAT, &stat));
+
+	if (result < 0)
+		return result == -EINVAL ? -EIDRM : result;
+	return (int64_t) stat.shm_segsz;
+}
+
 int pyipc_now_shm_set(int id, int64_t uid, int64_t gid, int64_t mode)
 {
 	struct shmid_ds stat;

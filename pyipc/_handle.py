@@ -49,11 +49,8 @@ def _close_owned() -> None:
             handle.close()
 
 
-def _clean_at_exit() -> None:
+def _clean_at_exit(pid: int) -> None:
     global _cleaning_pid
-    pid = os.getpid()
-    if _cleaning_pid == pid:
-        return
     if not _cleaning_pid:
         atexit.register(_close_owned)  # forked children inherit it
     _cleaning_pid = pid
@@ -81,10 +78,12 @@ class Handle:
         self.id = self._live = id
         self.key = key
         self._waiting: list[int] = []  # kernel ids of our threads that wait on this handle
-        self._owner_pid = os.getpid() if owner else 0
+        self._owner_pid = 0
         if owner:
+            self._owner_pid = pid = os.getpid()
             _owned.add(ref(self, _owned.discard))
-            _clean_at_exit()
+            if _cleaning_pid != pid:
+                _clean_at_exit(pid)
 
     def _remove(self, id: int) -> int:
         raise NotImplementedError

@@ -67,6 +67,7 @@ SHM_READ_ONLY = _lib.PYIPC_SHM_READ_ONLY
 
 shm_create = _lib.pyipc_shm_create
 now_shm_find = _lib.pyipc_now_shm_find
+now_shm_size = _lib.pyipc_now_shm_size
 now_shm_set = _lib.pyipc_now_shm_set
 shm_lock = _lib.pyipc_shm_lock
 shm_remove = _lib.pyipc_shm_remove
@@ -129,16 +130,13 @@ def shm_populate(memory: Any) -> int:
 
 
 def copy_out(memory: Any, offset: int, size: int) -> bytes:
-    if not _HOT:  # PyPy's bytes must not be written to; without a GIL there is none to release
-        whole: bytes = memory[offset : offset + size]
-        return whole
     if type(memory) is _ReadOnly:
         memory = memory._memory
-    # Nobody else has seen these bytes yet, so to fill them is no different from what C does
-    # between PyBytes_FromStringAndSize(NULL, size) and handing the object out.
-    copy = bytes(size)
-    _lib.pyipc_copy(_ffi.from_buffer(copy), _ffi.from_buffer(memory) + offset, size)
-    return copy
+    if not _HOT:
+        whole: bytes = memory[offset : offset + size]
+        return whole
+    source = _ffi.from_buffer(memory) + offset
+    return _core.copy_out(int(_ffi.cast("intptr_t", source)), size)
 
 
 def copy_in(memory: Any, offset: int, data: Any) -> None:

@@ -90,6 +90,9 @@ class SegmentOps(Protocol):
     def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
         """Write many bytes, without the GIL."""
 
+    def now_shm_size(self, id: int) -> int:
+        """Its size, as IPC_STAT has it."""
+
     def now_shm_stat(self, id: int) -> Union[int, SegmentFields]:
         """IPC_STAT."""
 

@@ -77,11 +77,10 @@ class MessageQueue(_handle.Handle):
             LimitError: MSGMNI; or *max_bytes* above MSGMNB, without the privilege for it.
         """
         kernel_key = key_t(key)
-        doing = f"create message queue{with_key(kernel_key)}"
         id = ops.msg_create(kernel_key, valid_mode(mode))
-        if id == -ENOSPC:
-            raise limits.reached(id, doing, "MSGMNI")
-        check(id, doing)
+        if id < 0:
+            doing = f"create message queue{with_key(kernel_key)}"
+            raise limits.reached(id, doing, "MSGMNI") if id == -ENOSPC else error(-id, doing)
         queue = cls(id, kernel_key or None, owner=not persist)
         if max_bytes is not None:
             try:

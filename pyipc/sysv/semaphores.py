@@ -47,6 +47,15 @@ def _valid_value(value: int) -> int:
     return value
 
 
+def _cannot_create(result: int, key: int, count: int) -> IPCError:
+    doing = f"create semaphore set of {count}{with_key(key)}"
+    if result == -ENOSPC:
+        return limits.reached_either(result, doing, "SEMMNI", semaphore_sets(), "SEMMNS")
+    if result == -EINVAL and count > limits.read("SEMMSL"):
+        return limits.reached(result, doing, "SEMMSL")
+    return error(-result, doing)
+
+
 class _Set(_handle.Handle):
     """What `SemaphoreSet` and `Semaphore` share: making, finding, stat and set."""
 
@@ -60,13 +69,9 @@ class _Set(_handle.Handle):
     @classmethod
     def _create(cls: type[AnySet], values: list[int], key: int | None, mode: int, persist: bool) -> AnySet:
         kernel_key = key_t(key)
-        doing = f"create semaphore set of {len(values)}{with_key(kernel_key)}"
         id = ops.sem_create(kernel_key, values, valid_mode(mode))
-        if id == -ENOSPC:
-            raise limits.reached_either(id, doing, "SEMMNI", semaphore_sets(), "SEMMNS")
-        if id == -EINVAL and len(values) > limits.read("SEMMSL"):
-            raise limits.reached(id, doing, "SEMMSL")
-        check(id, doing)
+        if id < 0:
+            raise _cannot_create(id, kernel_key, len(values))
         return cls(id, kernel_key or None, len(values), owner=not persist)
 
     @classmethod

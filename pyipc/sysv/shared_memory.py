@@ -25,7 +25,8 @@ _HUGE = {
 }
 
 
-def _cannot_create(result: int, doing: str, size: int, huge_pages: str | None) -> IPCError:
+def _cannot_create(result: int, key: int, size: int, huge_pages: str | None) -> IPCError:
+    doing = f"create segment of {size} bytes{with_key(key)}"
     if result == -ENOSPC:
         return limits.reached_either(result, doing, "SHMMNI", segments(), "SHMALL")
     if result == -EINVAL and size > limits.read("SHMMAX"):
@@ -109,15 +110,14 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
     def _create(
         cls, size: int, key: int, mode: int, persist: bool, flags: int, huge_pages: str | None
     ) -> SharedMemory:
-        doing = f"create segment of {size} bytes{with_key(key)}"
         if key == PRIVATE and not persist:
             made = ops.shm_create_private(size, flags, mode)
             if isinstance(made, int):
-                raise _cannot_create(made, doing, size, huge_pages)
+                raise _cannot_create(made, key, size, huge_pages)
             return cls(made[0], None, size, made[1], read_only=False, owner=False)
         id = ops.shm_create(key, size, flags, mode)
         if id < 0:
-            raise _cannot_create(id, doing, size, huge_pages)
+            raise _cannot_create(id, key, size, huge_pages)
         attachment = ops.shm_attach(id, 0, 0)
         if isinstance(attachment, int):
             ops.shm_remove(id)
@@ -221,6 +221,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
     def _let_go(self) -> None:
         self._memory = None
         self._attachment = None
+        self.read_only = False
 
     def _map(self) -> Any:
         """The memory, on first use."""
@@ -228,10 +229,10 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         if attachment is None:
             raise error(EBADF, f"use {self}{'' if self.closed else ', which is detached'}")
         # While detached, the id may have come to mean a smaller segment; now it cannot.
-        fields = ops.now_shm_stat(self.id)
-        if isinstance(fields, int):
-            raise error(-fields, f"use {self}")
-        if fields[1] != self.size:
+        size = ops.now_shm_size(self.id)
+        if size < 0:
+            raise error(-size, f"use {self}")
+        if size != self.size:
             raise error(EIDRM, f"{self} was removed while it was detached")
         self._memory = ops.shm_memory(attachment, self.size, self.read_only)
         return self._memory
