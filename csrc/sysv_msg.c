@@ -6,8 +6,8 @@
  * - a timer whose signal ends the call: signals belong to the program, and an early one is lost;
  * - a helper thread that receives for us: killed or late, it has taken a message that nobody gets;
  * - a semaphore beside the queue: strangers would not post it.
- * What is left is to try and to sleep.  The naps grow with the time waited, from 20 us to 10 ms,
- * so a wait overshoots by no more than it has lasted, and an idle one costs under 1 % of a core.
+ * What is left is to try and to sleep.  A nap is as long as the wait has lasted, from 20 us
+ * to 10 ms, so no wait takes more than twice its time, and an idle one costs 1 % of a core.
  * No message is lost or reordered: each try is one whole msgrcv(2).
  *
  * A wait without an end needs none of this: it is one blocking call.
@@ -30,6 +30,10 @@ _Static_assert(offsetof(struct pyipc_msg, data) == sizeof(long), "struct msgbuf 
 
 enum { FIRST_NAP_NS = 20000, LONGEST_NAP_NS = 10000000 };
 
+/* The longest wait in one call.  A signal that lands while no nap is under way ends none, and its
+ * Python handler waits for us to return; so go up and look, as if a signal had come. */
+enum { NET_NS = PYIPC_SECOND / 4 };
+
 static int64_t settle(int id, int64_t result)
 {
 	struct msqid_ds stat;
@@ -39,19 +43,25 @@ static int64_t settle(int id, int64_t result)
 	return result == -EINVAL ? gone_or_invalid(msgctl(id, IPC_STAT, &stat)) : result;
 }
 
-/* Sleep between two tries: -EAGAIN means try again. */
-static int nap(int64_t *nap_ns, int64_t deadline_ns)
+/* Sleep between two tries, for as long as this call has lasted: -EAGAIN means try again. */
+static int nap(int64_t began_ns, int64_t deadline_ns)
 {
-	int64_t left = deadline_ns - monotonic_ns();
+	int64_t now = monotonic_ns();
+	int64_t length = now - began_ns;
 	struct timespec ts;
 
-	if (left <= 0)
+	if (now >= deadline_ns)
 		return -ETIMEDOUT;
-	ts = ns_to_timespec(*nap_ns < left ? *nap_ns : left);
-	if (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL) == EINTR)
+	if (length >= NET_NS)
 		return -EINTR;
-	*nap_ns = *nap_ns * 2 < LONGEST_NAP_NS ? *nap_ns * 2 : LONGEST_NAP_NS;
-	return -EAGAIN;
+	if (length < FIRST_NAP_NS)
+		length = FIRST_NAP_NS;
+	if (length > LONGEST_NAP_NS)
+		length = LONGEST_NAP_NS;
+	if (length > deadline_ns - now)
+		length = deadline_ns - now;
+	ts = ns_to_timespec(length);
+	return clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL) == EINTR ? -EINTR : -EAGAIN;
 }
 
 int pyipc_msg_create(int32_t key, int mode)
@@ -79,14 +89,14 @@ int pyipc_now_msg_send(int id, int64_t type, const char *data, uint64_t size)
 
 int pyipc_msg_send(int id, const char *msg, uint64_t size, int64_t deadline_ns)
 {
-	int64_t nap_ns = FIRST_NAP_NS;
+	int64_t began_ns = monotonic_ns();
 	int64_t result;
 
 	if (deadline_ns == INT64_MAX)
 		return (int) settle(id, neg_errno(msgsnd(id, msg, size, 0)));
 	do
 		result = neg_errno(msgsnd(id, msg, size, IPC_NOWAIT));
-	while (result == -EAGAIN && (result = nap(&nap_ns, deadline_ns)) == -EAGAIN);
+	while (result == -EAGAIN && (result = nap(began_ns, deadline_ns)) == -EAGAIN);
 	return (int) settle(id, result);
 }
 
@@ -111,14 +121,14 @@ int64_t pyipc_now_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, 
 int64_t pyipc_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, int64_t type, int flags,
 			  int64_t deadline_ns)
 {
-	int64_t nap_ns = FIRST_NAP_NS;
+	int64_t began_ns = monotonic_ns();
 	int64_t result;
 
 	if (deadline_ns == INT64_MAX)
 		return settle(id, neg_errno(msgrcv(id, ret_msg, size, type, kernel_flags(flags))));
 	do
 		result = pyipc_now_msg_receive(id, ret_msg, size, type, flags);
-	while (result == -EAGAIN && (result = nap(&nap_ns, deadline_ns)) == -EAGAIN);
+	while (result == -EAGAIN && (result = nap(began_ns, deadline_ns)) == -EAGAIN);
 	return result;
 }
 

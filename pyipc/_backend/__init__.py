@@ -22,13 +22,14 @@ def load(name: str) -> Backend:
         ImportError: It cannot be loaded; the message says why.
     """
     if name == "native":
-        from . import native as module
-    elif name == "fallback":
-        from . import fallback as module  # type: ignore[no-redef]
-    else:
-        raise ImportError(f"PYIPC_BACKEND must be one of {', '.join(NAMES)}, not {name!r}")
-    backend: Backend = module
-    return backend
+        from . import native
+
+        return native
+    if name == "fallback":
+        from . import fallback
+
+        return fallback
+    raise ImportError(f"PYIPC_BACKEND must be one of {', '.join(NAMES)}, not {name!r}")
 
 
 def _choose() -> Backend:

@@ -68,6 +68,21 @@ def valid_mode(mode: int) -> int:
     return mode
 
 
+def permissions(uid: int | None, gid: int | None, mode: int | None) -> tuple[int, int, int]:
+    """What IPC_SET is to write, -1 for what it is to leave as it is."""
+    return _valid_owner(uid), _valid_owner(gid), -1 if mode is None else valid_mode(mode)
+
+
+def _valid_owner(number: int | None) -> int:
+    if number is None:
+        return -1
+    if not isinstance(number, int):
+        raise TypeError(f"a uid or gid is an int, not {type(number).__name__}")
+    if not 0 <= number < (1 << 32) - 1:
+        raise ValueError(f"a uid or gid is 0..2**32-2, not {number}")
+    return number
+
+
 def valid_id(id: int) -> int:
     """*id*, if the kernel could have given it out."""
     if not isinstance(id, int):

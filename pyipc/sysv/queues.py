@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from errno import E2BIG, EACCES, EAGAIN, EINVAL, EMSGSIZE, ENOSPC, ENOSYS, EPERM, ETIMEDOUT
 
 from .. import _deadline, _handle
 from .._backend import ops
 from ..errors import NotFoundError, check, error, limit_error
 from . import limits
-from .keys import key_t, valid, valid_id, valid_mode, with_key
+from .keys import key_t, permissions, valid, valid_id, valid_mode, with_key
 from .listing import message_queues
 from .records import QueueStat
 
@@ -304,17 +305,18 @@ class MessageQueue(_handle.Handle):
         """
         if max_bytes is not None and not 0 <= max_bytes < 1 << 63:
             raise ValueError(f"max_bytes is 0..2**63-1, not {max_bytes}")
-        result = ops.now_msg_set(
-            self._live,
-            -1 if uid is None else uid,
-            -1 if gid is None else gid,
-            -1 if mode is None else valid_mode(mode),
-            -1 if max_bytes is None else max_bytes,
-        )
-        if result == -EPERM and max_bytes is not None and max_bytes > limits.read("MSGMNB"):
+        most = -1 if max_bytes is None else max_bytes
+        result = ops.now_msg_set(self._live, *permissions(uid, gid, mode), most)
+        if result == -EPERM and most > limits.read("MSGMNB") and self._is_ours():
             raise limits.reached(result, f"set max_bytes={max_bytes} of {self}", "MSGMNB")
         if result < 0:
             raise self._error(result, "set")
+
+    def _is_ours(self) -> bool:
+        """Whether we may change it, so that EPERM is about something else."""
+        return any(
+            row.id == self._live and os.geteuid() in (row.uid, row.creator_uid) for row in message_queues()
+        )
 
     def _remove(self, id: int) -> int:
         return ops.msg_remove(id)

@@ -9,7 +9,7 @@ from .. import _deadline, _handle
 from .._backend import ops
 from ..errors import HalfMadeError, NotFoundError, RemovedError, check, error, limit_error
 from . import limits
-from .keys import key_t, valid, valid_id, valid_mode, with_key
+from .keys import key_t, permissions, valid, valid_id, valid_mode, with_key
 from .listing import semaphore_sets
 from .records import SetStat
 
@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import TypeVar
 
     from .._backend.protocol import Prepared
     from ..errors import IPCError
@@ -147,12 +147,7 @@ class _Set(_handle.Handle):
         Raises:
             AccessError: Neither its owner nor its creator, nor privileged.
         """
-        result = ops.now_sem_set(
-            self._live,
-            -1 if uid is None else uid,
-            -1 if gid is None else gid,
-            -1 if mode is None else valid_mode(mode),
-        )
+        result = ops.now_sem_set(self._live, *permissions(uid, gid, mode))
         if result < 0:
             raise self._error(result, "set")
 
@@ -167,21 +162,43 @@ class _Set(_handle.Handle):
         if result < 0:
             raise self._error(result, "set a value of")
 
-    def _wait_op(self, prepared: Prepared, count: int, timeout: float | None) -> int:
-        """Wait until the operations, which were just refused, can be done; then they are."""
-        return self._wait(lambda end: ops.sem_op(self._live, prepared, count, end), timeout, "operate on")
+    def _operate(
+        self, prepared: Prepared, wanted: Sequence[tuple[int, int, int]], timeout: float | None
+    ) -> None:
+        count = len(wanted)
+        result = ops.now_sem_op(self._live, prepared, count)
+        if result == -EAGAIN:
+            result = self._wait(
+                lambda end: ops.sem_op(self._live, prepared, count, end), timeout, "operate on"
+            )
+        if result < 0:
+            raise self._op_error(result, wanted)
 
-    def _op_error(self, result: int, count: int) -> IPCError:
+    def _op_error(self, result: int, operations: Sequence[tuple[int, int, int]]) -> IPCError:
         doing = f"operate on {self}"
         if self.closed:
             return self._error(result, "operate on")
         if result == -E2BIG:
-            return limits.reached(result, f"{doing}: {count} operations at once", "SEMOPM")
-        if result == -ERANGE:
+            return limits.reached(result, f"{doing}: {len(operations)} operations at once", "SEMOPM")
+        if result == -ERANGE and self._rises_too_high(operations):
             return limit_error(-result, f"{doing}: a value would rise above", "SEMVMX", MOST, None)
+        if result == -ERANGE:
+            return limit_error(-result, f"{doing}: more to undo than", "SEMAEM", MOST, None)
         if result == -ENOSPC:
             return limit_error(-result, f"{doing} with undo", "SEMMNU", None, None)
         return self._error(result, "operate on")
+
+    def _rises_too_high(self, operations: Sequence[tuple[int, int, int]]) -> bool:
+        """Whether ERANGE was about a value; what is left is the sum that undo would give back."""
+        if not any(flags & ops.SEM_UNDO for _, _, flags in operations):
+            return True
+        rises = [index for index, delta, _ in operations if delta > 0]
+        return any(
+            ops.now_sem_get(self._live, index, ops.SEM_GET_VALUE)
+            + sum(delta for at, delta, _ in operations if at == index)
+            > MOST
+            for index in rises
+        )
 
     def _remove(self, id: int) -> int:
         return ops.sem_remove(id)
@@ -350,6 +367,7 @@ class SemaphoreSet(_Set):
         """
         found = cls._open_or_create(_initial(count, initial), key, mode, timeout)
         if len(found) < count:
+            found.close()
             raise ValueError(f"{found} has {len(found)} semaphores, fewer than {count}")
         return found
 
@@ -387,10 +405,11 @@ class SemaphoreSet(_Set):
         for operation in operations:
             if operation._set is not self:
                 raise ValueError(f"{operation} belongs to another set")
-        prepared = ops.sem_prepare([(o.index, o.delta, o._flags) for o in operations])
+        wanted = [(operation.index, operation.delta, operation._flags) for operation in operations]
+        prepared = ops.sem_prepare(wanted)
         if isinstance(prepared, int):
-            raise error(-prepared, f"operate on more than one semaphore at once, {self}")
-        return ops.sem_callable(self, _Operations(self, prepared, len(operations)), prepared)
+            raise error(-prepared, f"do {len(wanted)} operations at once on {self}")
+        return ops.sem_callable(self, _Operations(self, prepared, wanted), prepared)
 
     @property
     def values(self) -> list[int]:
@@ -424,21 +443,17 @@ def _initial(count: int, initial: int | Sequence[int]) -> list[int]:
 class _Operations:
     """Operations that `SemaphoreSet.ops` made ready."""
 
-    __slots__ = ("_count", "_ops", "_set")
+    __slots__ = ("_prepared", "_set", "_wanted")
 
-    def __init__(self, set: SemaphoreSet, prepared: Any, count: int) -> None:
+    def __init__(self, set: SemaphoreSet, prepared: Prepared, wanted: Sequence[tuple[int, int, int]]) -> None:
         self._set = set
-        self._ops = prepared
-        self._count = count
+        self._prepared = prepared
+        self._wanted = wanted
 
     def run(self, timeout: float | None = None) -> None:
         """Do them all in one step, within *timeout* seconds; raises as `SemaphoreSet.op` does."""
         _deadline.valid(timeout)
-        result = ops.now_sem_op(self._set._live, self._ops, self._count)
-        if result == -EAGAIN:
-            result = self._set._wait_op(self._ops, self._count, timeout)
-        if result < 0:
-            raise self._set._op_error(result, self._count)
+        self._set._operate(self._prepared, self._wanted, timeout)
 
 
 @ops.accelerate("acquire", "release")
@@ -505,12 +520,8 @@ class Semaphore(_Set):
         self._add(0, False, timeout)
 
     def _add(self, delta: int, undo: bool, timeout: float | None) -> None:
-        prepared = ops.sem_prepare([(0, delta, ops.SEM_UNDO if undo else 0)])
-        result = ops.now_sem_op(self._live, prepared, 1)
-        if result == -EAGAIN:
-            result = self._wait_op(prepared, 1, timeout)
-        if result < 0:
-            raise self._op_error(result, 1)
+        wanted = [(0, delta, ops.SEM_UNDO if undo else 0)]
+        self._operate(ops.sem_prepare(wanted), wanted, timeout)
 
     @property
     def value(self) -> int:

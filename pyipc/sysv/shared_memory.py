@@ -8,7 +8,7 @@ from .. import _handle, _mapping
 from .._backend import ops
 from ..errors import NotFoundError, RemovedError, check, error, limit_error
 from . import limits
-from .keys import PRIVATE, key_t, valid, valid_id, valid_mode, with_key
+from .keys import PRIVATE, key_t, permissions, valid, valid_id, valid_mode, with_key
 from .listing import segments
 from .records import SegmentStat
 
@@ -84,7 +84,8 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
             populate: Make every page present now (1 ms a MiB), so that a lack of memory is an
                 error here, not a SIGBUS at some later touch.
             huge_pages: "2M" or "1G": make it of pages of that size.
-            reserve: Whether the kernel accounts for all of it now (SHM_NORESERVE if not).
+            reserve: Whether the kernel accounts for all of it now (SHM_NORESERVE if not). Huge
+                pages are always reserved: to touch one that is not there would be SIGBUS.
 
         Raises:
             AlreadyExistsError: The key is taken.
@@ -97,6 +98,8 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
             raise ValueError(f"a segment has 1 to 2**63-1 bytes, not {size}")
         if huge_pages not in _HUGE:
             raise ValueError(f"huge_pages is None, '2M' or '1G', not {huge_pages!r}")
+        if huge_pages and not reserve:
+            raise ValueError("huge pages that are not reserved may not be there when they are touched")
         flags = _HUGE[huge_pages][0] | (0 if reserve else ops.SHM_NO_RESERVE)
         segment = cls._create(size, key_t(key), valid_mode(mode), persist, flags, huge_pages)
         if populate:
@@ -274,12 +277,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         Raises:
             AccessError: Neither its owner nor its creator, nor privileged.
         """
-        result = ops.now_shm_set(
-            self._live,
-            -1 if uid is None else uid,
-            -1 if gid is None else gid,
-            -1 if mode is None else valid_mode(mode),
-        )
+        result = ops.now_shm_set(self._live, *permissions(uid, gid, mode))
         if result < 0:
             raise self._error(result, "set")
 
