@@ -1,0 +1,53 @@
+"""The protocol over the `sysv_ipc` package; the only importer of it.
+
+`sysv_ipc` drops the errno of most failures, gives up when a signal comes, reaches sets and queues
+by key alone, has sets of one only, cannot wait with a timeout (its wheels come without
+semtimedop(2)), and crashes when memory is touched after it was detached. All of that is mended
+here as far as it can be; the rest is `-ENOTSUP`:
+
+- sets of more than one semaphore, but for the first of a set that another program made; more than
+  one operation at once;
+- private sets and queues that are not the fallback's own;
+- truncating, excepting and copying receives; types that do not fit into a C int;
+- locking a segment into memory; huge pages that are not reserved.
+
+What is done differently, and shows: private sets and queues have a key; IPC_SET changes one field
+at a time; nobody can count who waits here (GETNCNT), since every wait looks and sleeps by turns;
+most calls open a file of /proc; the GIL is held where `sysv_ipc` holds it, while a segment is made,
+mapped, copied or unmapped.
+"""
+
+from __future__ import annotations
+
+from .fallback_queues import *  # noqa: F403
+from .fallback_segments import *  # noqa: F403
+from .fallback_semaphores import *  # noqa: F403
+from .fallback_waits import *  # noqa: F403
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .protocol import Class
+
+NAME = "fallback"
+
+_CAPABILITIES = {
+    "sysv.semaphore_sets": False,
+    "sysv.atomic_operations": False,
+    "sysv.segment_views": True,
+    "sysv.close_wakes_waiters": True,
+    "sysv.huge_pages": True,
+    "sysv.receive_except": False,
+    "sysv.receive_copy": False,
+    "sysv.receive_truncated": False,
+}
+
+
+def capabilities() -> dict[str, bool]:
+    return dict(_CAPABILITIES)
+
+
+def accelerate(*methods: str, result: Any = None) -> Callable[[Class], Class]:
+    return lambda cls: cls

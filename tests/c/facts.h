@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * facts.h -- what the test programs share: running tests under a leak check, other processes,
+ * and facts of the kernel to wait for.  No test sleeps and hopes: it looks until it sees.
+ */
+#ifndef FACTS_H
+#define FACTS_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "../../csrc/pyipc_core.h"
+
+enum { KEY = 0x70795443, NOBODY = 65534, PATIENCE_S = 10 };
+
+static int own_namespace;	/* nobody else's objects are in it, and its limits are ours to set */
+
+/* ---- tests ---- */
+
+static inline int lines_of(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	int lines = 0;
+
+	if (!file)
+		return -1;
+	for (int c; (c = fgetc(file)) != EOF;)
+		lines += c == '\n';
+	(void) fclose(file);
+	return lines;
+}
+
+/* In a namespace that is shared, this counts what other programs do, too. */
+static inline int objects_left(void)
+{
+	return lines_of("/proc/sysvipc/shm") + lines_of("/proc/sysvipc/sem") + lines_of("/proc/sysvipc/msg");
+}
+
+static inline int children_left(void)
+{
+	return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : 1;
+}
+
+static const char *running;
+
+static inline void stuck(int signal_number)
+{
+	(void) signal_number;
+	(void) !write(STDOUT_FILENO, "STUCK: ", 7);
+	(void) !write(STDOUT_FILENO, running, strlen(running));
+	(void) !write(STDOUT_FILENO, "\n", 1);
+	_exit(1);
+}
+
+static inline void run(const char *name, void (*test)(void))
+{
+	int before = objects_left();
+
+	running = name;
+	check_ok = 1;
+	(void) alarm(PATIENCE_S + 5);
+	test();
+	if (check_ok == -1)	/* NOT_RUN() */
+		return;
+	EQUAL(before, objects_left());
+	EQUAL(0, children_left());
+	if (!check_ok)
+		printf("FAILED: %s\n", name);
+	*(check_ok ? &check_passed : &check_failed) += 1;
+}
+
+#define RUN(test) run(#test, test)
+
+static inline void begin(void)
+{
+	(void) setvbuf(stdout, NULL, _IONBF, 0);
+	(void) signal(SIGALRM, stuck);
+	own_namespace = unshare(CLONE_NEWIPC) == 0;
+	if (!own_namespace)
+		printf("  in an IPC namespace that is shared with other programs\n");
+}
+
+static inline int report(void)
+{
+	printf("%d passed, %d failed\n", check_passed, check_failed);
+	return check_failed != 0;
+}
+
+/* ---- memory that shows whether it was written to ---- */
+
+enum { UNTOUCHED = 0xA5 };
+
+static inline int untouched(const void *memory, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if (((const unsigned char *) memory)[i] != UNTOUCHED)
+			return 0;
+	return 1;
+}
+
+/* ---- time ---- */
+
+static inline int64_t now_ns(void)
+{
+	struct timespec now;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t) now.tv_sec * PYIPC_SECOND + now.tv_nsec;
+}
+
+static inline int look_again_until(int64_t end_ns)
+{
+	struct timespec between_looks = { .tv_nsec = 200000 };
+
+	(void) nanosleep(&between_looks, NULL);
+	return now_ns() < end_ns;
+}
+
+#define WAIT_FOR(fact) do { \
+	int64_t end_ns_ = now_ns() + (int64_t) PATIENCE_S * PYIPC_SECOND; \
+	int seen_; \
+	while (!(seen_ = !!(fact)) && look_again_until(end_ns_)) \
+		; \
+	check_that(seen_, "in time: " #fact, __FILE__, __LINE__); \
+} while (0)
+
+/* ---- other processes ---- */
+
+static inline pid_t fork_child(void)
+{
+	pid_t parent = getpid();
+	pid_t child = fork();
+
+	if (child == 0) {
+		(void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != parent)
+			_exit(255);
+	}
+	return child;
+}
+
+/* The status a child ended with; 1000 and the signal if one ended it. */
+static inline int end_of(pid_t child)
+{
+	int status;
+
+	if (waitpid(child, &status, 0) != child)
+		return -1;
+	return WIFSIGNALED(status) ? 1000 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static inline int kill_and_reap(pid_t child)
+{
+	(void) kill(child, SIGKILL);
+	return end_of(child);
+}
+
+/* For a child that waits by naps: a signal may come while it is awake, and then ends nothing. */
+static inline int signal_until_end_of(pid_t child, int signal_number)
+{
+	int64_t end_ns = now_ns() + (int64_t) PATIENCE_S * PYIPC_SECOND;
+	siginfo_t info;
+
+	do {
+		(void) kill(child, signal_number);
+		info.si_pid = 0;
+		(void) waitid(P_PID, (id_t) child, &info, WEXITED | WNOHANG | WNOWAIT);
+	} while (!info.si_pid && look_again_until(end_ns));
+	return info.si_pid ? end_of(child) : -1;
+}
+
+static volatile sig_atomic_t signals_seen;
+
+static inline void on_signal(int signal_number)
+{
+	(void) signal_number;
+	signals_seen++;
+}
+
+static inline void handle(int signal_number, int flags)
+{
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = flags };
+
+	signals_seen = 0;
+	(void) sigaction(signal_number, &action, NULL);
+}
+
+static inline int become_nobody(void)
+{
+	return geteuid() == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 &&
+		setresuid(NOBODY, NOBODY, NOBODY) == 0;
+}
+
+/* What a child tells its parent: one page that both see. */
+static inline int *shared_numbers(void)
+{
+	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+static inline int told(const int *number)
+{
+	return __atomic_load_n(number, __ATOMIC_SEQ_CST);
+}
+
+static inline void tell(int *number, int value)
+{
+	__atomic_store_n(number, value, __ATOMIC_SEQ_CST);
+}
+
+/* ---- the kernel ---- */
+
+/* Is this thread asleep in this system call? */
+static inline int is_in(pid_t process, pid_t thread, long system_call)
+{
+	char path[64];
+	char text[16] = "";
+	char *end;
+	ssize_t got;
+	int fd;
+
+	(void) snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int) process, (int) thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	got = read(fd, text, sizeof text - 1);
+	(void) close(fd);
+	return got > 0 && strtol(text, &end, 10) == system_call && end > text;	/* or "running" */
+}
+
+static inline int read_setting(const char *path, char *text, size_t room)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, text, room - 1);
+
+	if (fd >= 0)
+		(void) close(fd);
+	text[got > 0 ? got : 0] = '\0';
+	return got > 0;
+}
+
+static inline int write_setting(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t wrote = fd < 0 ? -1 : write(fd, text, strlen(text));
+
+	if (fd >= 0)
+		(void) close(fd);
+	return wrote == (ssize_t) strlen(text);
+}
+
+#if defined __x86_64__
+#define THIS_ARCH AUDIT_ARCH_X86_64
+#elif defined __aarch64__
+#define THIS_ARCH AUDIT_ARCH_AARCH64
+#endif
+
+/* From now on this process sees a kernel that answers system_call with error_number; if argument
+ * is not negative, only when its argument of that number is value.  (Low halves: little-endian.) */
+static inline int answer(unsigned int system_call, int error_number, int argument, unsigned int value)
+{
+#ifdef THIS_ARCH
+	unsigned int offset = argument < 0 ? (unsigned int) offsetof(struct seccomp_data, nr)
+		: (unsigned int) offsetof(struct seccomp_data, args) + 8 * (unsigned int) argument;
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, THIS_ARCH, 0, 5),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, system_call, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, argument < 0 ? system_call : value, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned int) error_number),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof filter / sizeof *filter, .filter = filter };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+#else
+	(void) system_call, (void) error_number, (void) argument, (void) value;
+	return 0;
+#endif
+}
+
+enum { CANNOT = 254 };	/* a child's status: this machine does not let it do what the test needs */
+
+#endif

@@ -1,0 +1,328 @@
+"""What every test has: a check that it leaves nothing behind, and real processes to talk to."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import os
+import platform
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import hypothesis
+import numpy  # noqa: F401  # opens what it opens now, not within some test
+import pytest
+
+import pyipc
+import pyipc.sysv  # the same
+
+CHILDREN = Path(__file__).parent / "children"
+NOBODY = 65534
+PATIENCE = 20.0  # seconds: longer than anything here takes on a busy machine
+
+# No database: a test run leaves no files behind.
+hypothesis.settings.register_profile("pyipc", database=None, deadline=None, max_examples=40)
+hypothesis.settings.load_profile("pyipc")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "needs(*capabilities): skipped where the backend lacks one of them")
+
+
+def pytest_report_header():
+    return f"pyipc {pyipc.__version__}, backend {pyipc.backend()}"
+
+
+def pytest_runtest_setup(item):
+    able = pyipc.capabilities()
+    for marker in item.iter_markers("needs"):
+        for name in marker.args:
+            if not able.get(name, pyipc.backend() == "native"):
+                pytest.skip(f"the {pyipc.backend()} backend has no {name}")
+
+
+# ---- nothing is left behind ----
+
+
+def _descriptors():
+    found = set()
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(FileNotFoundError):  # the one that listed them
+            found.add(f"descriptor {number}: {os.readlink(f'/proc/self/fd/{number}')}")
+    return found
+
+
+def _children():
+    found = set()
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+            if int(fields[2].split()[1]) == os.getpid():
+                found.add(f"child {pid}: {fields[0]})")
+    return found
+
+
+def _objects():
+    found = set()
+    for table, kind in ("shm", "segment"), ("sem", "semaphore set"), ("msg", "message queue"):
+        for line in Path(f"/proc/sysvipc/{table}").read_text().splitlines()[1:]:
+            key, id = line.split()[:2]
+            found.add(f"{kind} id {id}, key {key}")
+    return found
+
+
+def _files():
+    places = [place for place in ("/dev/shm", "/dev/mqueue") if os.path.isdir(place)]
+    return {f"file {place}/{name}" for place in places for name in os.listdir(place)}
+
+
+def _threads():
+    return {f"thread {thread.name}" for thread in threading.enumerate()}
+
+
+def _everything():
+    return _descriptors() | _children() | _objects() | _files() | _threads()
+
+
+def _remove_objects(leaks):
+    for leak in leaks:
+        kind, _, rest = leak.partition(" id ")
+        switch = {"segment": "-m", "semaphore set": "-s", "message queue": "-q"}.get(kind)
+        if switch:
+            subprocess.run(["ipcrm", switch, rest.split(",")[0]], check=False)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_behind():
+    before = _everything()
+    yield
+    give_up = time.monotonic() + 2
+    while True:
+        leaks = _everything() - before
+        # A thread that was joined, a process that was reaped and whatever the rest of the machine
+        # is doing may need a moment.
+        if not leaks or time.monotonic() > give_up:
+            break
+        time.sleep(0.01)
+    _remove_objects(leaks)  # so that one leak is one failure
+    assert not leaks, "left behind: " + "; ".join(sorted(leaks))
+
+
+# ---- facts ----
+
+
+def _until(fact, timeout=PATIENCE):
+    """Wait until `fact()` is true, and give back what it said."""
+    give_up = time.monotonic() + timeout
+    while True:
+        answer = fact()
+        if answer:
+            return answer
+        assert time.monotonic() < give_up, f"not within {timeout} s: {inspect.getsource(fact).strip()}"
+        time.sleep(0.001)
+
+
+_WAITS = {
+    # semop, msgsnd, msgrcv, semtimedop; clock_nanosleep, select and pselect6 of naps between tries
+    "x86_64": {65, 69, 70, 220, 230, 23, 270},
+    "aarch64": {193, 189, 188, 192, 115, 72},
+}.get(platform.machine())
+
+
+def _asleep(pid, thread=None):
+    """Whether that thread sleeps in the kernel, in a call that waits for somebody."""
+    task = f"/proc/{pid}/task/{thread or pid}"
+    try:
+        call = Path(f"{task}/syscall").read_text().split()[0]
+        if _WAITS is not None:
+            return call.isdigit() and int(call) in _WAITS
+    except OSError:
+        pass  # not every kernel tells
+    return Path(f"{task}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.fixture
+def until():
+    return _until
+
+
+@pytest.fixture
+def asleep():
+    return _asleep
+
+
+@pytest.fixture
+def key():
+    """A key that nobody uses."""
+    taken = _objects()
+    while True:
+        chosen = int.from_bytes(os.urandom(3), "little") + 0x50000000
+        if not any(line.endswith(f"key {chosen}") for line in taken):
+            return chosen
+
+
+# ---- other processes ----
+
+
+class Process:
+    """A child that answers by lines."""
+
+    def __init__(self, argv, **options):
+        self._popen = subprocess.Popen(
+            [os.fspath(word) for word in argv],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # so that its own children can be killed with it
+            **options,
+        )
+        self.pid = self._popen.pid
+        self._seen = b""
+
+    def line(self, timeout=PATIENCE):
+        """The next line that it wrote."""
+        give_up = time.monotonic() + timeout
+        out = self._popen.stdout.fileno()
+        while b"\n" not in self._seen:
+            ready, _, _ = select.select([out], [], [], max(0, give_up - time.monotonic()))
+            assert ready, f"no answer within {timeout} s from {self._popen.args}"
+            more = os.read(out, 65536)
+            assert more, f"ended with {self._popen.wait()} before it answered: {self._popen.args}"
+            self._seen += more
+        line, _, self._seen = self._seen.partition(b"\n")
+        return line.decode()
+
+    def hear(self, timeout=PATIENCE):
+        """The next value that it said."""
+        return ast.literal_eval(self.line(timeout))
+
+    def say(self, value=None):
+        os.write(self._popen.stdin.fileno(), f"{value!r}\n".encode())
+
+    def kill(self, number=signal.SIGKILL):
+        self._popen.send_signal(number)
+
+    def kill_all(self):
+        """SIGKILL, for its children too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def end(self, timeout=PATIENCE):
+        """Its exit status, or minus the signal."""
+        try:
+            return self._popen.wait(timeout)
+        finally:
+            self._popen.stdin.close()
+            self._popen.stdout.close()
+
+
+@pytest.fixture
+def process():
+    """Start any program; it is killed and reaped at the end of the test."""
+    started = []
+
+    def start(argv, **options):
+        started.append(Process(argv, **options))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.kill_all()
+        child.end()
+
+
+@pytest.fixture
+def child(process):
+    """Run a function (or a script of tests/children/) in a second Python process.
+
+    The function gets `say`, `hear` and the arguments; it comes without its module, so it imports
+    what it uses. `prefix` is put before the interpreter, `user` is the uid to become.
+    """
+
+    def start(program, *arguments, user=None, prefix=(), env=None):
+        environment = {**os.environ, "PYIPC_BACKEND": pyipc.backend(), **(env or {})}
+        if isinstance(program, str):
+            words = [CHILDREN / program, *map(str, arguments)]
+            return process([*prefix, sys.executable, *words], env=environment)
+        started = process([*prefix, sys.executable, CHILDREN / "run_function.py"], env=environment)
+        source = textwrap.dedent(inspect.getsource(program))
+        started.say((program.__name__, source, arguments, user))
+        return started
+
+    return start
+
+
+@pytest.fixture
+def unprivileged(child):
+    """Run a function as a user who may nothing."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+
+    def start(program, *arguments):
+        return child(program, *arguments, user=NOBODY)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def _namespace_prefix():
+    if not shutil.which("unshare"):
+        return None
+    for prefix in ["unshare", "--ipc"], ["unshare", "--user", "--map-root-user", "--ipc"]:
+        attempt = [*prefix, "sh", "-c", "echo 7 >/proc/sys/kernel/shmmni"]
+        if subprocess.run(attempt, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+            return prefix
+    return None
+
+
+@pytest.fixture
+def namespace(child, _namespace_prefix):
+    """Run a function in an IPC namespace of its own, where it may change the kernel's limits."""
+    if _namespace_prefix is None:
+        pytest.skip("no IPC namespace of our own to be had: needs unshare(1) and the right to use it")
+
+    def start(program, *arguments):
+        return child(program, *arguments, prefix=_namespace_prefix)
+
+    return start
+
+
+@pytest.fixture
+def perl(process):
+    """Run a Perl program; it answers by lines."""
+    if not shutil.which("perl"):
+        pytest.skip("perl is not installed")
+
+    def start(program, *arguments):
+        return process(["perl", "-w", "-Mstrict", "-e", f"$| = 1; {program}", *map(str, arguments)])
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory):
+    compiler = shutil.which("cc")
+    if not compiler:
+        return None
+    program = tmp_path_factory.mktemp("peer") / "peer"
+    subprocess.run([compiler, "-Wall", "-Werror", "-o", program, CHILDREN / "peer.c"], check=True)
+    return program
+
+
+@pytest.fixture
+def peer(process, _compiled):
+    """Run the C peer, tests/children/peer.c."""
+    if _compiled is None:
+        pytest.skip("there is no C compiler")
+
+    def start(*arguments):
+        return process([_compiled, *map(str, arguments)])
+
+    return start
