@@ -43,15 +43,19 @@ static inline struct pyipc_owner owner_of(const struct ipc_perm *perm)
 	};
 }
 
-/* IPC_SET writes owner, group and mode together: fill in those that were asked for. */
-static inline void change_owner(struct ipc_perm *perm, int64_t uid, int64_t gid, int64_t mode)
+/* IPC_SET writes owner, group and mode together: fill in those that were asked for.  An id that
+ * does not fit must not become another one: 1 << 32, cut, is root. */
+static inline int64_t change_owner(struct ipc_perm *perm, int64_t uid, int64_t gid, int64_t mode)
 {
+	if (uid > UINT32_MAX || gid > UINT32_MAX)
+		return -EINVAL;
 	if (uid >= 0)
 		perm->uid = (uid_t) uid;
 	if (gid >= 0)
 		perm->gid = (gid_t) gid;
 	if (mode >= 0)
 		perm->mode = (unsigned short) (mode & 0777);
+	return 0;
 }
 
 /* EINVAL for an id has two causes: the object is gone, or an argument is wrong.  Ask the kernel

@@ -29,21 +29,20 @@ int pyipc_interrupt(int thread_id)
 {
 	struct sigaction awake = { .sa_handler = do_nothing };	/* no SA_RESTART: waits end */
 	struct timespec a_moment = { .tv_nsec = PYIPC_SECOND / 1000 };
-	struct sigaction old;
+	struct sigaction old, found;
 	int result;
 	int ours;
 
 	(void) sigaction(SIGURG, NULL, &old);
-	ours = old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN || old.sa_handler == do_nothing;
+	ours = old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN;
 	if (ours)
 		(void) sigaction(SIGURG, &awake, NULL);
 	result = (int) neg_errno(syscall(SYS_tgkill, getpid(), thread_id, SIGURG));
 	(void) nanosleep(&a_moment, NULL);
 	if (ours) {
-		/* Another thread is in here too: its "old" was our handler. */
-		if (old.sa_handler == do_nothing)
-			old = (struct sigaction){ .sa_handler = SIG_DFL };
-		(void) sigaction(SIGURG, &old, NULL);
+		(void) sigaction(SIGURG, &old, &found);
+		if (found.sa_handler != do_nothing && found.sa_handler != SIG_DFL && found.sa_handler != SIG_IGN)
+			(void) sigaction(SIGURG, &found, NULL);	/* the program's, set meanwhile */
 	}
 	return result;
 }

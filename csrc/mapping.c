@@ -26,7 +26,10 @@ int pyipc_populate(char *address, uint64_t size)
 {
 	int64_t result = neg_errno(madvise(address, size, MADV_POPULATE_WRITE));
 
-	if (result != -EINVAL)
+	if (result == -EFAULT)		/* "would be a SIGBUS": huge pages that were not reserved */
+		return -ENOMEM;
+	/* EINVAL has two causes: an old kernel, or a range that cannot be written.  Ask which. */
+	if (result != -EINVAL || madvise(address, 0, MADV_POPULATE_WRITE) == 0)
 		return (int) result;
 	for (uint64_t page = 0; page < size; page += (uint64_t) sysconf(_SC_PAGESIZE))
 		(void) __atomic_fetch_add(address + page, 0, __ATOMIC_RELAXED);

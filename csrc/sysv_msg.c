@@ -124,7 +124,8 @@ int64_t pyipc_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, int6
 	int64_t began_ns = monotonic_ns();
 	int64_t result;
 
-	if (deadline_ns == INT64_MAX)
+	/* The kernel takes MSG_COPY only with IPC_NOWAIT. */
+	if (deadline_ns == INT64_MAX && !(flags & PYIPC_MSG_COPY))
 		return settle(id, neg_errno(msgrcv(id, ret_msg, size, type, kernel_flags(flags))));
 	do
 		result = pyipc_now_msg_receive(id, ret_msg, size, type, flags);
@@ -158,8 +159,9 @@ int pyipc_now_msg_set(int id, int64_t uid, int64_t gid, int64_t mode, int64_t ma
 	struct msqid_ds stat;
 	int64_t result = neg_errno(msgctl(id, IPC_STAT, &stat));
 
+	if (result == 0)
+		result = change_owner(&stat.msg_perm, uid, gid, mode);
 	if (result == 0) {
-		change_owner(&stat.msg_perm, uid, gid, mode);
 		if (max_bytes >= 0)
 			stat.msg_qbytes = (msglen_t) max_bytes;
 		result = neg_errno(msgctl(id, IPC_SET, &stat));

@@ -22,6 +22,8 @@ _Static_assert(PYIPC_SEM_NOWAIT == IPC_NOWAIT && PYIPC_SEM_UNDO == SEM_UNDO, "sa
 /* The kernel's own default bound on the operations of one semop(2). */
 enum { SEMOPM = 500 };
 
+enum { SEMVMX = 32767 };
+
 /* The longest sleep in one call.  A signal that lands after Python looked for one and before the
  * kernel sleeps ends no wait; semtimedop(2) takes no mask that could close the gap.  So every
  * second the wait goes up to Python, as if a signal had come: 60 us of CPU a second. */
@@ -41,13 +43,13 @@ static int settle(int id, int64_t result)
  * first, then an operation that changes nothing, and finders wait until sem_otime is set. */
 static int64_t initialise(int id, const uint16_t *values)
 {
-	struct sembuf pass_zero[1] = { { .sem_op = 0 } };
+	struct sembuf give_and_take[2] = { { .sem_op = 1 }, { .sem_op = -1 } };
 	struct sembuf take_and_give[2] = { { .sem_op = -1 }, { .sem_op = 1 } };
 	int64_t result = neg_errno(semctl(id, 0, SETALL, (union semun){ .array = (unsigned short *) values }));
 
 	if (result < 0)
 		return result;
-	return neg_errno(values[0] ? semop(id, take_and_give, 2) : semop(id, pass_zero, 1));
+	return neg_errno(semop(id, values[0] < SEMVMX ? give_and_take : take_and_give, 2));
 }
 
 int pyipc_sem_create(int32_t key, const uint16_t *values, int count, int mode)
@@ -104,6 +106,14 @@ int pyipc_now_sem_op(int id, const struct pyipc_sem_op *ops, uint64_t count)
 	return settle(id, neg_errno(semop(id, now, count)));
 }
 
+static int any_nowait(const struct pyipc_sem_op *ops, uint64_t count)
+{
+	for (uint64_t i = 0; i < count; i++)
+		if (ops[i].flags & PYIPC_SEM_NOWAIT)
+			return 1;
+	return 0;
+}
+
 int pyipc_sem_op(int id, const struct pyipc_sem_op *ops, uint64_t count, int64_t deadline_ns)
 {
 	int64_t now = monotonic_ns();
@@ -115,7 +125,7 @@ int pyipc_sem_op(int id, const struct pyipc_sem_op *ops, uint64_t count, int64_t
 	if (result != -EAGAIN)
 		return settle(id, result);
 	if (monotonic_ns() < now + nap)
-		return -EAGAIN;
+		return any_nowait(ops, count) ? -EAGAIN : -EINTR;
 	return nap == left ? -ETIMEDOUT : -EINTR;
 }
 
@@ -128,6 +138,8 @@ int pyipc_now_sem_get(int id, int index, int what)
 		[PYIPC_SEM_GET_ZERO_WAITERS] = GETZCNT,
 	};
 
+	if (what < 0 || what >= (int) (sizeof commands / sizeof *commands))
+		return -EINVAL;
 	return settle(id, neg_errno(semctl(id, index, commands[what])));
 }
 
@@ -136,16 +148,26 @@ int pyipc_now_sem_set_value(int id, int index, int value)
 	return settle(id, neg_errno(semctl(id, index, SETVAL, (union semun){ .val = value })));
 }
 
-/* The kernel copies as many values as the set of this id has at that moment.  An id that was
+/* GETALL and SETALL move as many values as the set of this id has at that moment.  An id that was
  * removed and given out anew could have more than the caller once saw, so the caller's array
- * always has room for 65536, more than any index can name. */
+ * always has room for 65536, more than any index can name.  An administrator can raise SEMMSL
+ * beyond that, and another process make such a set: it has a semaphore at this index. */
+static int too_many_values(int id)
+{
+	return semctl(id, 65536, GETPID) >= 0;
+}
+
 int pyipc_now_sem_get_all(int id, uint16_t *ret_values)
 {
+	if (too_many_values(id))
+		return -E2BIG;
 	return settle(id, neg_errno(semctl(id, 0, GETALL, (union semun){ .array = ret_values })));
 }
 
 int pyipc_now_sem_set_all(int id, const uint16_t *values)
 {
+	if (too_many_values(id))
+		return -E2BIG;
 	return settle(id, neg_errno(semctl(id, 0, SETALL, (union semun){ .array = (unsigned short *) values })));
 }
 
@@ -170,10 +192,10 @@ int pyipc_now_sem_set(int id, int64_t uid, int64_t gid, int64_t mode)
 	struct semid_ds stat;
 	int64_t result = neg_errno(semctl(id, 0, IPC_STAT, (union semun){ .buf = &stat }));
 
-	if (result == 0) {
-		change_owner(&stat.sem_perm, uid, gid, mode);
+	if (result == 0)
+		result = change_owner(&stat.sem_perm, uid, gid, mode);
+	if (result == 0)
 		result = neg_errno(semctl(id, 0, IPC_SET, (union semun){ .buf = &stat }));
-	}
 	return settle(id, result);
 }
 

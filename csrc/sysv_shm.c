@@ -101,7 +101,7 @@ int64_t pyipc_now_shm_size(int id)
 
 	if (result < 0)
 		return result == -EINVAL ? -EIDRM : result;
-	return (int64_t) stat.shm_segsz;
+	return stat.shm_segsz <= INT64_MAX ? (int64_t) stat.shm_segsz : -EOVERFLOW;
 }
 
 int pyipc_now_shm_set(int id, int64_t uid, int64_t gid, int64_t mode)
@@ -109,10 +109,10 @@ int pyipc_now_shm_set(int id, int64_t uid, int64_t gid, int64_t mode)
 	struct shmid_ds stat;
 	int64_t result = neg_errno(shmctl(id, IPC_STAT, &stat));
 
-	if (result == 0) {
-		change_owner(&stat.shm_perm, uid, gid, mode);
+	if (result == 0)
+		result = change_owner(&stat.shm_perm, uid, gid, mode);
+	if (result == 0)
 		result = neg_errno(shmctl(id, IPC_SET, &stat));
-	}
 	return (int) settle(id, result);
 }
 
