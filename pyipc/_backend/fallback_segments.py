@@ -87,21 +87,21 @@ class _Attachment:
     stays mapped until the process ends.
     """
 
-    __slots__ = ("bytes", "segment")
+    __slots__ = ("memory", "segment")
     alone = _Alone.held
 
-    def __init__(self, segment: Any, bytes: memoryview) -> None:
+    def __init__(self, segment: Any, memory: memoryview) -> None:
         self.segment = segment
-        self.bytes = bytes
+        self.memory = memory
 
     def __getitem__(self, key: slice) -> bytes:
-        return bytes(self.bytes[key])
+        return bytes(self.memory[key])
 
     def __setitem__(self, key: slice, data: Any) -> None:
-        self.bytes[key] = data
+        self.memory[key] = data
 
     def __del__(self, count: Callable[[Any], int] = getrefcount) -> None:
-        self.bytes.release()
+        self.memory.release()
         if count(self.segment) == self.alone:
             self.segment.detach()
 
@@ -154,15 +154,13 @@ def _make(key: int, size: int, flags: int, mode: int) -> Any:
         _remove_what_was_not_attached(key, size, known)
         return -EEXIST if key and find("shm", key, 0, None) >= 0 else segment
     me = object()
-    if segment.creator_pid != os.getpid() or _made.setdefault(segment.id, me) is not me:
+    maker = call(getattr, segment, "creator_pid")
+    if maker != os.getpid() or _made.setdefault(segment.id, me) is not me:
         return -EEXIST
-    if mode & 0o600 != 0o600:
-        try:
-            segment.mode = mode & 0o777
-        except BaseException:
-            shm_remove(segment.id)
-            raise
-    return segment
+    result = call(setattr, segment, "mode", mode & 0o777) if mode & 0o600 != 0o600 else 0
+    if result < 0:
+        shm_remove(segment.id)
+    return result or segment
 
 
 def _remove_what_was_not_attached(key: int, size: int, known: set[int]) -> None:
@@ -185,8 +183,11 @@ def shm_create_private(size: int, flags: int, mode: int) -> int | tuple[int, Any
     if isinstance(segment, int):
         return segment
     try:
-        permitted = shm_attach(segment.id, 0, 0) if mode & 0o600 != 0o600 else 0
-        attachment = permitted if isinstance(permitted, int) and permitted < 0 else _attached(segment, False)
+        if mode & 0o600 != 0o600:  # we have it attached, but would others like us be let?
+            permitted = shm_attach(segment.id, 0, 0)
+            if isinstance(permitted, int):
+                return permitted
+        attachment = _attached(segment, False)
     finally:
         shm_remove(segment.id)
     return attachment if isinstance(attachment, int) else (segment.id, attachment)
@@ -220,20 +221,21 @@ def shm_memory(attachment: Any, size: int, read_only: bool) -> Any:
 
 
 def view(memory: Any) -> int | memoryview:
-    return -ENOTSUP if memory.bytes.readonly else memory.bytes[:]
+    return -ENOTSUP if memory.memory.readonly else memory.memory[:]
 
 
 def shm_populate(memory: Any) -> int:
-    memory.bytes[::_PAGE].tobytes()
+    memory.memory[::_PAGE].tobytes()  # to look at a page of a segment makes it
     return 0
 
 
 def copy_out(memory: Any, offset: int, size: int) -> bytes:
-    return bytes(memory.bytes[offset : offset + size])
+    copy: bytes = memory[offset : offset + size]
+    return copy
 
 
 def copy_in(memory: Any, offset: int, data: Any) -> None:
-    memory.bytes[offset : offset + len(data)] = data
+    memory[offset : offset + len(data)] = data
 
 
 def now_shm_size(id: int) -> int:

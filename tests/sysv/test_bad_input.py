@@ -263,16 +263,16 @@ def use_with_reading_alone(say, hear, key):
     with sysv.MessageQueue.open(key) as queue:
         say(queue.receive(timeout=0).data)
         try:
-            queue.set(max_bytes=2**40)
+            queue.set(max_bytes=2**30)
         except pyipc.AccessError:
             say("no change")
     with sysv.MessageQueue.create() as mine:
         try:
-            mine.set(max_bytes=2**40)
+            mine.set(max_bytes=2**30)
         except pyipc.LimitError as problem:
             say((problem.limit, problem.path))
     try:
-        sysv.MessageQueue.create(max_bytes=2**40)
+        sysv.MessageQueue.create(max_bytes=2**30)
     except pyipc.LimitError as problem:
         say((problem.limit, problem.path))
     say([row.uid for row in sysv.message_queues()])
@@ -466,7 +466,7 @@ def call_at_random(say, hear, kind, key, seed):
                 lambda: h.receive(type=-3, timeout=0),
                 lambda: h.receive(max_size=3, timeout=0),
                 h.stat,
-                lambda: h.set(max_bytes=20000),
+                lambda: h.set(max_bytes=10000),
                 h.remove,
             ]
         )

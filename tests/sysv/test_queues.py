@@ -243,6 +243,14 @@ def test_the_size_of_a_queue_can_be_given_at_its_creation():
             sysv.MessageQueue.create(max_bytes=max_bytes)
 
 
+@pytest.mark.parametrize("max_bytes", [2**31, 2**32, 2**32 + 5, 2**40])
+def test_a_size_of_more_bits_than_the_kernel_looks_at_is_refused(queue, max_bytes):
+    before = queue.stat().max_bytes
+    with pytest.raises((ValueError, pyipc.LimitError), match=str(max_bytes)):
+        queue.set(max_bytes=max_bytes)
+    assert queue.stat().max_bytes == before
+
+
 def test_stat_agrees_with_the_kernels_listing(queue):
     queue.send(b"12345")
     queue.send(b"123")

@@ -193,6 +193,7 @@ def test_closing_under_threads_that_read_and_write_is_a_closed_error(child):
 
 
 def close_under_the_first_use(say, hear):
+    import contextlib
     import sys
     import threading
 
@@ -207,10 +208,8 @@ def close_under_the_first_use(say, hear):
 
         def use(segment=segment, gate=gate):
             gate.wait()
-            try:
+            with contextlib.suppress(pyipc.ClosedError):
                 segment.read(10)
-            except pyipc.ClosedError:
-                pass
 
         thread = threading.Thread(target=use)
         thread.start()
