@@ -35,6 +35,22 @@
 /* Copies up to this size keep the GIL: COPY_WITH_GIL in _mapping.py. */
 enum { COPY_WITH_GIL = 65536 };
 
+/* Likewise: heap types may export buffers since 3.9, and Py_buffer has not changed since 3.3, but
+ * the limited API has it, by name, only from 3.11 on.  This is its layout. */
+#ifndef Py_bf_getbuffer
+#define Py_bf_getbuffer 1
+#endif
+enum { WANTS_WRITABLE = 0x1, WANTS_FORMAT = 0x4, WANTS_SHAPE = 0x8, WANTS_STRIDES = 0x18 };
+struct buffer {
+	void *buf;
+	PyObject *obj;
+	Py_ssize_t len, itemsize;
+	int readonly, ndim;
+	char *format;
+	Py_ssize_t *shape, *strides, *suboffsets;
+	void *internal;
+};
+
 typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
 /* Names and types that never change once the module is made. */
@@ -273,8 +289,10 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 
 /* ---- segments ---- */
 
-/* What keeps a segment attached: detaches in its destructor.  A size of 0 means that Python has
- * not looked yet what the segment's size is. */
+/* What keeps a segment attached: it is the exporter at the bottom of every view, and detaches in
+ * its destructor.  (A cffi pointer with a destructor cannot take its place: the garbage collector
+ * may call that while another finalizer still looks at a view; nor can a cffi buffer be read-only.)
+ * A size of 0 means that Python has not looked yet what the segment's size is. */
 struct attachment {
 	PyObject_HEAD
 	char *address;
@@ -310,7 +328,7 @@ static PyObject *attach_segment(int id, uint64_t at, int flags)
 		return NULL;
 	}
 	a->address = (char *) address;
-	a->read_only = flags & PYIPC_SHM_READ_ONLY;
+	a->read_only = (flags & PYIPC_SHM_READ_ONLY) != 0;
 	return (PyObject *) a;
 }
 
@@ -337,16 +355,7 @@ static PyObject *module_adopt(PyObject *module, PyObject *address)
 	return (PyObject *) a;
 }
 
-/* keep(pointer): the destructor that cffi calls when the last view dies.  It has nothing to do:
- * being let go of is what counts, since a bound method holds its object. */
-static PyObject *attachment_keep(PyObject *self, PyObject *pointer)
-{
-	(void) self;
-	(void) pointer;
-	return none();
-}
-
-/* checked(size): from now on, read() and write() may touch that many bytes. */
+/* checked(size): from now on, that many bytes may be touched. */
 static PyObject *attachment_checked(PyObject *self, PyObject *size)
 {
 	((struct attachment *) self)->size = PyLong_AsLongLong(size);
@@ -357,6 +366,32 @@ static PyObject *attachment_address(PyObject *self, void *closure)
 {
 	(void) closure;
 	return PyLong_FromVoidPtr(((struct attachment *) self)->address);
+}
+
+static int attachment_getbuffer(PyObject *self, struct buffer *view, int flags)
+{
+	struct attachment *a = (struct attachment *) self;
+
+	if (a->size <= 0 || ((flags & WANTS_WRITABLE) && a->read_only)) {
+		view->obj = NULL;
+		PyErr_SetString(PyExc_BufferError, "the memory is read-only, or not known yet");
+		return -1;
+	}
+	Py_INCREF(self);
+	*view = (struct buffer){
+		.buf = a->address,
+		.obj = self,
+		.len = (Py_ssize_t) a->size,
+		.itemsize = 1,
+		.readonly = a->read_only,
+		.ndim = 1,
+		.format = flags & WANTS_FORMAT ? "B" : NULL,
+	};
+	if (flags & WANTS_SHAPE)
+		view->shape = &view->len;
+	if ((flags & WANTS_STRIDES) == WANTS_STRIDES)
+		view->strides = &view->itemsize;
+	return 0;
 }
 
 /* A new reference to the handle's Attachment, or NULL if it has none that may be touched. */
@@ -560,7 +595,6 @@ static PyMethodDef functions[] = {
 };
 
 static PyMethodDef attachment_methods[] = {
-	{ "keep", attachment_keep, METH_O, NULL },
 	{ "checked", attachment_checked, METH_O, NULL },
 	{ 0 },
 };
@@ -574,6 +608,7 @@ static PyType_Slot attachment_slots[] = {
 	{ Py_tp_dealloc, attachment_dealloc },
 	{ Py_tp_methods, attachment_methods },
 	{ Py_tp_getset, attachment_members },
+	{ Py_bf_getbuffer, attachment_getbuffer },
 	{ 0, NULL },
 };
 

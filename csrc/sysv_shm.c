@@ -43,13 +43,17 @@ int pyipc_shm_create(int32_t key, uint64_t size, int flags, int mode)
 
 int pyipc_shm_create_private(uint64_t size, int flags, int mode, int64_t *ret_address)
 {
-	int id = pyipc_shm_create(IPC_PRIVATE, size, flags, mode);
+	/* To attach it takes permission that the caller may not want to keep. */
+	int working_mode = (mode & 0777) | 0600;
+	int id = pyipc_shm_create(IPC_PRIVATE, size, flags, working_mode);
 	int64_t address;
 
 	if (id < 0)
 		return id;
 	address = pyipc_shm_attach(id, 0, 0);
-	(void) shmctl(id, IPC_RMID, NULL);	/* cannot fail: it is ours and nobody knows it yet */
+	if (address >= 0 && working_mode != (mode & 0777))
+		(void) pyipc_now_shm_set(id, -1, -1, mode);
+	(void) shmctl(id, IPC_RMID, NULL);	/* cannot fail, nor did the line above: it is ours */
 	if (address < 0)
 		return (int) address;
 	*ret_address = address;

@@ -43,10 +43,17 @@ _cleaning_pid = 0
 
 
 def _close_owned() -> None:
+    first_problem = None
     for reference in list(_owned):
         handle = reference()
-        if handle is not None and handle.owner:
+        if handle is None or not handle.owner:
+            continue
+        try:
             handle.close()
+        except OSError as problem:
+            first_problem = first_problem or problem
+    if first_problem is not None:
+        raise first_problem
 
 
 def _clean_at_exit(pid: int) -> None:
@@ -107,15 +114,15 @@ class Handle:
         Threads of this process that wait on the handle get `ClosedError`. Closing again does
         nothing; nor does it matter that views of its memory live on.
         """
-        live, self._live = self._live, -1
-        if live < 0:
-            return
+        # Each step may be done twice: a signal handler that raises can end this anywhere, and then
+        # the next close(), at exit at the latest, does what is left.
+        self._live = -1
         self._let_go()
         if not self.owner:
             self._wake_waiters()
             return
+        result = self._remove(self.id)  # wakes the waiters too
         self._owner_pid = 0
-        result = self._remove(live)  # wakes the waiters too
         if result < 0 and result != -EIDRM:
             raise error(-result, f"remove {self}")
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     import numpy
 
-# Copying more than this takes longer than another thread should wait for the GIL.
-COPY_WITH_GIL = 65536
-
 
 class Mapped:
     """Reading, writing and viewing mapped memory; a base of handles.
@@ -50,12 +47,7 @@ class Mapped:
         if not 0 <= offset <= end <= self.size:
             raise ValueError(f"bytes {offset} to {end} do not lie within the {self.size} of {self}")
         memory = self._memory
-        if memory is None:
-            memory = self._map()
-        if end - offset > COPY_WITH_GIL:
-            return ops.copy_out(memory, offset, end - offset)
-        copy: bytes = memory[offset:end]
-        return copy
+        return ops.copy_out(self._map() if memory is None else memory, offset, end - offset)
 
     def write(self, data: Any, offset: int = 0, *, pad_to: int | None = None) -> None:
         """Copy the bytes of *data* (any bytes-like object) to *offset*.
@@ -84,18 +76,17 @@ class Mapped:
             memory = self._map()
         if self.read_only:
             raise error(EACCES, f"write to read-only {self}")
-        if len(data) > COPY_WITH_GIL:
-            ops.copy_in(memory, offset, data)
-        else:
-            memory[offset:end] = bytes(data)  # copied first: it may be a view of this very memory
+        ops.copy_in(memory, offset, data)
 
     @property
     def buf(self) -> memoryview:
-        """The memory itself, writable, without a copy. It outlives `close()`, as do its slices.
+        """The memory itself, without a copy; it outlives `close()`, as do its slices.
+
+        Read-only if the memory is attached so.
 
         Raises:
-            UnsupportedError: The memory is attached read-only. (Python cannot be kept from writing
-                through a view of it, and that would be a segmentation fault; `read()` copies.)
+            UnsupportedError: The memory is attached read-only, and this backend cannot keep Python
+                from writing through a view, which would be a segmentation fault; `read()` copies.
             ClosedError: The handle is closed.
         """
         memory = self._memory
@@ -123,12 +114,17 @@ class Mapped:
         kind = numpy.dtype(dtype)
         if kind.hasobject:
             raise ValueError(f"{kind} holds references, which mean nothing to another process")
+        if kind.itemsize == 0:
+            raise ValueError(f"items of {kind} have no size")
         if not 0 <= offset <= self.size:
             raise ValueError(f"offset {offset} does not lie within the {self.size} bytes of {self}")
         if shape is None:
             shape = (self.size - offset) // kind.itemsize
-        try:
-            array: numpy.ndarray[Any, Any] = numpy.ndarray(shape, kind, self.buf, offset)
-        except TypeError as problem:  # numpy's answer to a buffer that is too small
-            raise ValueError(f"{kind}{shape} at {offset} does not fit into {self}: {problem}") from None
+        lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+        items = 1
+        for length in lengths:
+            items *= length
+        if min(lengths, default=0) < 0 or items * kind.itemsize > self.size - offset:
+            raise ValueError(f"an array of {kind} of shape {lengths} at {offset} does not fit into {self}")
+        array: numpy.ndarray[Any, Any] = numpy.ndarray(lengths, kind, self.buf, offset)
         return array

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 import hypothesis
 import numpy  # noqa: F401  # opens what it opens now, not within some test
 import pytest
+from hypothesis.configuration import set_hypothesis_home_dir
 
 import pyipc
 import pyipc.sysv  # the same
@@ -28,13 +30,19 @@ CHILDREN = Path(__file__).parent / "children"
 NOBODY = 65534
 PATIENCE = 20.0  # seconds: longer than anything here takes on a busy machine
 
-# No database: a test run leaves no files behind.
+# No database, and what it keeps besides goes with the run: tests leave no files behind.
+HYPOTHESIS_HOME = tempfile.mkdtemp(prefix="pyipc-tests-")
+set_hypothesis_home_dir(HYPOTHESIS_HOME)
 hypothesis.settings.register_profile("pyipc", database=None, deadline=None, max_examples=40)
 hypothesis.settings.load_profile("pyipc")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the backend lacks one of them")
+
+
+def pytest_unconfigure():
+    shutil.rmtree(HYPOTHESIS_HOME, ignore_errors=True)
 
 
 def pytest_report_header():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 
@@ -28,6 +29,29 @@ def test_the_chapters_are_found_by_name_and_nothing_else_is():
     assert "sysv" in dir(pyipc)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = pyipc.nonsense
+
+
+@pytest.mark.parametrize("name", _backend.NAMES)
+def test_every_backend_has_all_of_the_protocol_and_its_arguments(name):
+    from pyipc._backend import protocol
+
+    try:
+        backend = _backend.load(name)
+    except ImportError as problem:
+        pytest.skip(f"the {name} backend cannot be had: {problem}")
+    families = [cls for cls in protocol.Backend.__mro__ if cls.__module__ == protocol.__name__]
+    constants = {name for cls in families for name in vars(cls).get("__annotations__", ())}
+    calls = {name for cls in families for name, value in vars(cls).items() if inspect.isfunction(value)}
+    calls = {name for name in calls if not name.startswith("_")}
+    assert len(constants) > 10
+    assert len(calls) > 30
+    for name in constants:
+        assert isinstance(getattr(backend, name), (int, str)), name
+    for name in calls:
+        assert callable(getattr(backend, name)), name
+        if inspect.isfunction(getattr(backend, name)):
+            expected = list(inspect.signature(getattr(protocol.Backend, name)).parameters)[1:]
+            assert list(inspect.signature(getattr(backend, name)).parameters) == expected, name
 
 
 def tell_backend(say, hear):

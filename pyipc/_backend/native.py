@@ -28,6 +28,9 @@ _CAPABILITIES = (
     "sysv.semaphore_sets",
     "sysv.atomic_operations",
     "sysv.segment_views",
+    "sysv.segment_locks",
+    "sysv.waiter_counts",
+    "sysv.wide_message_types",
     "sysv.close_wakes_waiters",
     "sysv.huge_pages",
     "sysv.receive_except",
@@ -37,7 +40,7 @@ _CAPABILITIES = (
 
 
 def capabilities() -> dict[str, bool]:
-    return dict.fromkeys(_CAPABILITIES, True)
+    return {**dict.fromkeys(_CAPABILITIES, True), "sysv.read_only_views": _HOT}
 
 
 # Whether C stands in for the hot methods (hot_calls.c); it cannot on PyPy and without a GIL.
@@ -98,49 +101,51 @@ def shm_address(attachment: Any) -> int:
     return attachment.address if _HOT else int(_ffi.cast("intptr_t", attachment))
 
 
-class _ReadOnly:
-    """Memory whose bytes may be read; a cffi buffer would let everybody write, and die of it."""
-
-    __slots__ = ("_memory",)
-
-    def __init__(self, memory: Any) -> None:
-        self._memory = memory
-
-    def __getitem__(self, key: slice) -> bytes:
-        copy: bytes = self._memory[key]
-        return copy
-
-
 def shm_memory(attachment: Any, size: int, read_only: bool) -> Any:
     if _HOT:
-        pointer = _ffi.gc(_ffi.cast(_CHARS, attachment.address), attachment.keep)
         attachment.checked(size)
-    else:
-        pointer = attachment
-    memory = _buffer(pointer, size)
-    return _ReadOnly(memory) if read_only else memory
+        return memoryview(attachment)
+    memory = _buffer(attachment, size)  # anybody can write through it, and die of it
+    return _Unseen(memory) if read_only else memoryview(memory)
+
+
+class _Unseen:
+    """Memory that can be read, but not looked at."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, memory: Any) -> None:
+        self.memory = memory
 
 
 def view(memory: Any) -> int | memoryview:
-    return -ENOTSUP if type(memory) is _ReadOnly else memoryview(memory)
+    return -ENOTSUP if type(memory) is _Unseen else memory[:]
 
 
 def shm_populate(memory: Any) -> int:
     return _lib.pyipc_populate(_ffi.from_buffer(memory), len(memory))
 
 
+# Copying more than this takes longer than another thread should wait for the GIL.
+_COPY_WITH_GIL = 65536
+
+
 def copy_out(memory: Any, offset: int, size: int) -> bytes:
-    if type(memory) is _ReadOnly:
-        memory = memory._memory
-    if not _HOT:
-        whole: bytes = memory[offset : offset + size]
-        return whole
+    if type(memory) is _Unseen:
+        copy: bytes = memory.memory[offset : offset + size]
+        return copy
+    if not _HOT or size <= _COPY_WITH_GIL:
+        return memory[offset : offset + size].tobytes()
     source = _ffi.from_buffer(memory) + offset
     return _core.copy_out(int(_ffi.cast("intptr_t", source)), size)
 
 
-def copy_in(memory: Any, offset: int, data: Any) -> None:
-    _lib.pyipc_copy(_ffi.from_buffer(memory) + offset, _ffi.from_buffer(data), len(data))
+def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+    size = len(data)
+    if size <= _COPY_WITH_GIL:
+        memory[offset : offset + size] = data
+    else:
+        _lib.pyipc_copy(_ffi.from_buffer(memory) + offset, _ffi.from_buffer(data), size)
 
 
 def _owner(owner: Any) -> Owner:

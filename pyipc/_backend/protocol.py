@@ -27,7 +27,7 @@ QueueFields = tuple[Owner, int, int, int, int, int, int, int, int]
 
 # What keeps a segment attached: gone with its last reference.
 Attachment = Any
-# Memory as bytes: slices are copies, slice assignment writes, `memoryview()` shares.
+# What can be read, written and viewed, and keeps its attachment alive meanwhile.
 Memory = Any
 # Operations made ready once, for many calls.
 Prepared = Any
@@ -79,16 +79,16 @@ class SegmentOps(Protocol):
         """Its bytes; keeps the attachment alive."""
 
     def view(self, memory: Memory) -> Union[int, memoryview]:
-        """A view of these bytes that keeps them mapped; -ENOTSUP of memory that is read-only."""
+        """A view that keeps it mapped; -ENOTSUP of read-only memory where that is not safe."""
 
     def shm_populate(self, memory: Memory) -> int:
         """Make every page of it present."""
 
     def copy_out(self, memory: Memory, offset: int, size: int) -> bytes:
-        """A copy of many bytes, made without the GIL."""
+        """A copy of these bytes; of many, made without the GIL."""
 
     def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
-        """Write many bytes, without the GIL."""
+        """Write these bytes; many, without the GIL. *data* may be a view of this very memory."""
 
     def now_shm_size(self, id: int) -> int:
         """Its size, as IPC_STAT has it."""

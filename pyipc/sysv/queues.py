@@ -303,20 +303,19 @@ class MessageQueue(_handle.Handle):
             AccessError: Neither its owner nor its creator, nor privileged.
             LimitError: *max_bytes* above MSGMNB, without CAP_SYS_RESOURCE.
         """
-        if max_bytes is not None and not 0 <= max_bytes < 1 << 63:
-            raise ValueError(f"max_bytes is 0..2**63-1, not {max_bytes}")
+        if max_bytes is not None and not 0 <= max_bytes < 1 << 31:  # the kernel drops higher bits
+            raise ValueError(f"max_bytes is 0..2**31-1, not {max_bytes}")
         most = -1 if max_bytes is None else max_bytes
         result = ops.now_msg_set(self._live, *permissions(uid, gid, mode), most)
-        if result == -EPERM and most > limits.read("MSGMNB") and self._is_ours():
+        if result == -EPERM and most > limits.read("MSGMNB") and not self._is_anothers():
             raise limits.reached(result, f"set max_bytes={max_bytes} of {self}", "MSGMNB")
         if result < 0:
             raise self._error(result, "set")
 
-    def _is_ours(self) -> bool:
-        """Whether we may change it, so that EPERM is about something else."""
-        return any(
-            row.id == self._live and os.geteuid() in (row.uid, row.creator_uid) for row in message_queues()
-        )
+    def _is_anothers(self) -> bool:
+        """Whether EPERM is about whose it is; of one that is gone by now, it was not."""
+        me = os.geteuid()
+        return any(row.id == self._live and me not in (row.uid, row.creator_uid) for row in message_queues())
 
     def _remove(self, id: int) -> int:
         return ops.msg_remove(id)

@@ -53,7 +53,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
     ) -> None:
         # What holds is set first: the base may be interrupted, and then this must be let go of.
         self._attachment = attachment
-        self._memory = None
+        self._memory = ops.shm_memory(attachment, size, read_only)
         self.size = size
         self.read_only = read_only
         super().__init__(id, key, owner=owner)
@@ -103,8 +103,9 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         flags = _HUGE[huge_pages][0] | (0 if reserve else ops.SHM_NO_RESERVE)
         segment = cls._create(size, key_t(key), valid_mode(mode), persist, flags, huge_pages)
         if populate:
-            result = ops.shm_populate(segment._map())
+            result = ops.shm_populate(segment._memory)
             if result < 0:
+                segment.remove()
                 segment.close()
                 raise error(-result, f"populate {segment}")
         return segment
@@ -118,13 +119,17 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
             if isinstance(made, int):
                 raise _cannot_create(made, key, size, huge_pages)
             return cls(made[0], None, size, made[1], read_only=False, owner=False)
-        id = ops.shm_create(key, size, flags, mode)
+        working_mode = mode | 0o600  # to attach it takes permission that the caller may not want to keep
+        id = ops.shm_create(key, size, flags, working_mode)
         if id < 0:
             raise _cannot_create(id, key, size, huge_pages)
         attachment = ops.shm_attach(id, 0, 0)
-        if isinstance(attachment, int):
+        result = attachment if isinstance(attachment, int) else 0
+        if result == 0 and mode != working_mode:
+            result = ops.now_shm_set(id, -1, -1, mode)
+        if result < 0:
             ops.shm_remove(id)
-            raise error(-attachment, f"attach the new segment, id {id}")
+            raise error(-result, f"attach the new segment, id {id}")
         return cls(id, key or None, size, attachment, read_only=False, owner=not persist)
 
     @classmethod
@@ -227,7 +232,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         self.read_only = False
 
     def _map(self) -> Any:
-        """The memory, on first use."""
+        """The memory, on first use after `reattach`."""
         attachment = self._attachment
         if attachment is None:
             raise error(EBADF, f"use {self}{'' if self.closed else ', which is detached'}")
@@ -237,8 +242,11 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
             raise error(-size, f"use {self}")
         if size != self.size:
             raise error(EIDRM, f"{self} was removed while it was detached")
-        self._memory = ops.shm_memory(attachment, self.size, self.read_only)
-        return self._memory
+        self._memory = memory = ops.shm_memory(attachment, self.size, self.read_only)
+        if self._attachment is not attachment:  # another thread has closed or detached it just now
+            self._memory = None
+            raise error(EBADF, f"use {self}")
+        return memory
 
     @property
     def address(self) -> int:

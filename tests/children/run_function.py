@@ -13,7 +13,9 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        import pyipc.sysv  # noqa: F401  # while the files can be read
+        import resource  # noqa: F401  # while the files can be read
+
+        import pyipc.sysv  # noqa: F401
 
         os.setgroups([])
         os.setresgid(user, user, user)

@@ -235,6 +235,7 @@ def test_a_signal_ends_it_once_it_has_cleaned_up(environment, fake_perl, until, 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # whatever the suite runs under
     ) as running:
         until(waiting.exists)
         running.send_signal(number)

@@ -293,6 +293,65 @@ def test_another_user_may_do_what_the_mode_allows_and_no_more(unprivileged, key)
             assert other.end() == 0
 
 
+def use_what_is_forbidden_later(say, hear, id):
+    import resource
+
+    import pyipc
+    from pyipc import sysv
+
+    with sysv.SharedMemory.attach(id) as segment:
+        say("attached")
+        hear()
+        say(segment.read(4))
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+    with sysv.SharedMemory.create(10) as mine:
+        if not pyipc.capabilities().get("sysv.segment_locks", pyipc.backend() == "native"):
+            say(("RLIMIT_MEMLOCK", True))
+            return
+        try:
+            mine.lock()
+        except pyipc.LimitError as problem:
+            say((problem.limit, f"id {mine.id}" in str(problem)))
+
+
+def test_what_is_attached_stays_usable_when_the_mode_forbids_it_later(unprivileged):
+    with sysv.SharedMemory.create(10, mode=0o606) as segment:
+        segment.write(b"mine")
+        other = unprivileged(use_what_is_forbidden_later, segment.id)
+        assert other.hear() == "attached"
+        segment.set(mode=0o600)
+        other.say("go on")
+        assert other.hear() == b"mine"
+        assert other.hear() == ("RLIMIT_MEMLOCK", True)
+        assert other.end() == 0
+
+
+def make_for_nobody(say, hear, key):
+    from pyipc import sysv
+
+    with sysv.MessageQueue.create(mode=0o044) as queue, sysv.MessageQueue.attach(queue.id) as found:
+        say(found.id == queue.id)
+    with sysv.SemaphoreSet.create(1, mode=0o044, key=key) as s, sysv.SemaphoreSet.open(key) as found:
+        say((found.id == s.id, len(found)))
+
+
+def test_what_gives_its_maker_no_rights_can_be_made_found_and_removed(unprivileged, key):
+    other = unprivileged(make_for_nobody, key)
+    assert other.hear() is True
+    assert other.hear() == (True, 1)
+    assert other.end() == 0
+
+
+@pytest.mark.parametrize("mode", ["600", 6.0, b"6"])
+def test_a_mode_that_is_no_number_is_a_type_error(mode):
+    for make in (
+        lambda: sysv.SharedMemory.create(10, mode=mode),
+        lambda: sysv.MessageQueue.create(mode=mode),
+    ):
+        with pytest.raises(TypeError):
+            make()
+
+
 # ---- use after close, of every public method ----
 
 
