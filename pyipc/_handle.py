@@ -114,8 +114,10 @@ class Handle:
         Threads of this process that wait on the handle get `ClosedError`. Closing again does
         nothing; nor does it matter that views of its memory live on.
         """
-        # Each step may be done twice: a signal handler that raises can end this anywhere, and then
-        # the next close(), at exit at the latest, does what is left.
+        # A signal handler that raises can end this anywhere. What is owned is removed all the same,
+        # by the next close(), at exit at the latest: so whether it still is owned is what counts.
+        if self.closed and not self.owner:
+            return
         self._live = -1
         self._let_go()
         if not self.owner:

@@ -19,7 +19,7 @@ class Block(_mapping.Mapped):
 
     def _map(self):
         self.maps += 1
-        self._memory = bytearray(self.size)
+        self._memory = memoryview(bytearray(self.size))
         return self._memory
 
     def __repr__(self):

@@ -44,10 +44,10 @@ def call(
         result = function(*args)
     except Exception as problem:
         # A signal handler may have raised as the call ended, and a TimeoutError is an OSError too.
-        # It has frames of its own.
-        trace = problem.__traceback__
+        # It has frames of its own. (A name for the traceback would make a cycle with this frame,
+        # and keep all our callers have until that is collected.)
         number = _errno(problem, missing, denied, invalid)
-        if number is None or trace is None or trace.tb_next is not None:
+        if number is None or getattr(problem.__traceback__, "tb_next", None) is not None:
             raise
         return -number
     return 0 if result is None else result
@@ -146,8 +146,8 @@ def change(foreign: Any, *, uid: int, gid: int, mode: int, max_size: int = -1, d
         return int(readable)
     changes = [("max_size", max_size), ("gid", gid), ("mode", mode), ("uid", uid)]
     if mode >= 0 and not mode & 0o400:
-        # Each change reads the other fields first, so what forbids that comes last.
-        changes.reverse()
+        # Each change reads the other fields first, so a mode that forbids that comes last.
+        changes[2:] = changes[3], changes[2]
     for name, value in changes:
         if value >= 0:
             result = call(setattr, foreign, name, value, denied=denied)

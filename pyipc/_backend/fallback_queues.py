@@ -104,6 +104,8 @@ def now_msg_stat(id: int) -> int | QueueFields:
 
 
 def now_msg_set(id: int, uid: int, gid: int, mode: int, max_bytes: int) -> int:
+    if max_bytes >= 1 << 31:
+        return -EINVAL  # the kernel would take its lower 32 bits
     foreign = _queues.get(id, _SMALL)
     if isinstance(foreign, int):
         return foreign

@@ -129,6 +129,10 @@ def _kernel_flags(flags: int) -> int:
 _made: dict[int, object] = {}
 
 
+# How often others may come between before an error is taken for what it says.
+_RACES = 20
+
+
 def _make(key: int, size: int, flags: int, mode: int) -> Any:
     """A new segment, attached; or -errno.
 
@@ -136,18 +140,29 @@ def _make(key: int, size: int, flags: int, mode: int) -> Any:
     page, and deletes what others write into it meanwhile. So it is made without; whether it is new
     then shows in who made it.
     """
-    if not 1 <= size < 1 << 63:
-        return -EINVAL
     if flags & SHM_NO_RESERVE and flags & (SHM_HUGE_2M | SHM_HUGE_1G):
         return -ENOTSUP  # to touch it could kill us
+    for _ in range(_RACES):
+        segment = _try_to_make(key, size, flags, mode)
+        # Others may have made a smaller one with this key, or removed ours before it was attached.
+        if segment not in (-EINVAL, -EIDRM):
+            break
+    return segment
+
+
+def _try_to_make(key: int, size: int, flags: int, mode: int) -> Any:
+    made_before = list(_made)
     rows = listed("shm")
     if isinstance(rows, int):
         return rows
     if key and any(int(row["key"]) == key for row in rows):
         return -EEXIST
+    if not 1 <= size < 1 << 63:
+        return -EINVAL
     known = {int(row["shmid"]) for row in rows}
-    for id in _made.keys() - known:
-        _made.pop(id, None)
+    for id in made_before:
+        if id not in known:
+            _made.pop(id, None)
     # Attaching needs permission that the caller may not want to keep.
     segment = call(_Segment, key, sysv.IPC_CREAT | _kernel_flags(flags), mode & 0o777 | 0o600, size)
     if isinstance(segment, int):

@@ -17,13 +17,12 @@ __all__ = ("interrupt",)
 # Every wait looks without blocking and sleeps in between, a timed one since sysv_ipc has no
 # timeouts, and one without an end too. In the kernel it would be served first, in turn, and at
 # once; but a signal that comes just before it sleeps would be noticed by nobody, close() could not
-# wake it, and Ctrl-C is worth more than 10 ms. The naps are those of csrc/sysv_msg.c: they grow
-# with the time waited, so that a wait overshoots by no more than it has lasted.
+# wake it, and Ctrl-C is worth more than 10 ms. The naps are those of csrc/sysv_msg.c.
 _FIRST_NAP_NS = 20_000
 _LONGEST_NAP_NS = 10_000_000
 
 # A handler that runs while we sleep may have closed what we wait on, and tells nobody.
-_NET_NS = 1_000_000_000
+_NET_NS = 250_000_000
 
 _interrupted: set[int] = set()
 
@@ -38,8 +37,7 @@ def interrupt(thread_id: int) -> int:
 
 def until(attempt: Callable[[], Any], deadline: int) -> Any:
     me = get_native_id()
-    net = monotonic_ns() + _NET_NS
-    nap = _FIRST_NAP_NS
+    began = monotonic_ns()
     while True:
         result = attempt()
         if result != -EAGAIN:
@@ -47,8 +45,8 @@ def until(attempt: Callable[[], Any], deadline: int) -> Any:
         now = monotonic_ns()
         if now >= deadline:
             return -ETIMEDOUT
-        if now >= net or me in _interrupted:
+        if now - began >= _NET_NS or me in _interrupted:
             _interrupted.discard(me)
             return -EINTR
+        nap = min(max(now - began, _FIRST_NAP_NS), _LONGEST_NAP_NS)
         sleep(min(nap, deadline - now) / 1e9)
-        nap = min(nap * 2, _LONGEST_NAP_NS)

@@ -423,3 +423,23 @@ def test_of_many_threads_who_create_one_key_one_does(backend, key):
         (id,) = (id for id in ids if id >= 0)
         assert sorted(ids)[:3] == [-EEXIST] * 3
         assert backend.shm_remove(id) == 0
+
+
+def test_creating_while_others_remove_meets_no_other_error(key, forked):
+    def churn(name, removes):
+        backend = load(name)
+        seen = set()
+        for number in range(600):
+            id = (
+                backend.now_shm_find(key, 0)
+                if removes
+                else backend.shm_create(key, 1 + number % 50, 0, 0o600)
+            )
+            attachment = backend.shm_attach(id, 0, 0) if id >= 0 else id
+            removed = backend.shm_remove(id) if id >= 0 else 0
+            seen |= {min(id, 0), attachment if isinstance(attachment, int) else 0, removed}
+        return sorted(seen)
+
+    results = [forked(churn, name, removes) for name in ("native", "fallback") for removes in (False, True)]
+    for result, expected in zip(results, [{-EEXIST, -EIDRM, 0}, {-ENOENT, -EIDRM, 0}] * 2):
+        assert set(result()) <= expected

@@ -242,11 +242,37 @@ def test_a_read_only_attachment_reads_and_refuses_the_rest(key):
             for write in (lambda: reader.write(b"x"), lambda: reader.write(bytes(70_000))):
                 with pytest.raises(pyipc.AccessError, match=f"read-only .*id {reader.id}"):
                     write()
-            with pytest.raises(pyipc.UnsupportedError, match=f"read-only .*id {reader.id}"):
-                _ = reader.buf
-            with pytest.raises(pyipc.UnsupportedError, match=f"read-only .*id {reader.id}"):
-                reader.array("u1")
             assert writer.read() == data
+
+
+@pytest.mark.needs("sysv.read_only_views")
+def test_a_view_of_a_read_only_attachment_cannot_be_written_at_any_depth(key):
+    with sysv.SharedMemory.create(100, key=key) as writer:
+        writer.write(b"fixed")
+        with sysv.SharedMemory.open(key, read_only=True) as reader:
+            view, array = reader.buf, reader.array("u1")
+            assert view.readonly
+            assert not array.flags.writeable
+            for look in (view, memoryview(view.obj), view.cast("B"), memoryview(array)):
+                with pytest.raises(TypeError, match="read-only"):
+                    look[0] = 0
+            with pytest.raises(ValueError, match="read-only|WRITEABLE"):
+                array[0] = 0
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                array.flags.writeable = True
+        writer.write(b"moved")
+        assert bytes(view[:5]) == b"moved"
+        assert bytes(array[:5]) == b"moved"
+
+
+def test_where_views_cannot_be_read_only_there_are_none_of_read_only_memory(key):
+    if pyipc.capabilities()["sysv.read_only_views"]:
+        pytest.skip("here they can")
+    with sysv.SharedMemory.create(100, key=key), sysv.SharedMemory.open(key, read_only=True) as reader:
+        with pytest.raises(pyipc.UnsupportedError, match=f"read-only .*id {reader.id}"):
+            _ = reader.buf
+        with pytest.raises(pyipc.UnsupportedError, match=f"read-only .*id {reader.id}"):
+            reader.array("u1")
 
 
 def test_the_kernel_knows_that_an_attachment_is_read_only(key):

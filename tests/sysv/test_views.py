@@ -267,14 +267,12 @@ def test_detaching_under_threads_that_read_and_write_is_no_crash(child):
     assert other.end() == 0
 
 
-def read_only_views_are_refused(say, hear, id):
+def write_to_what_is_read_only(say, hear, id):
     import pyipc
     from pyipc import sysv
 
     with sysv.SharedMemory.attach(id, read_only=True) as segment:
         for use in (
-            lambda: segment.buf,
-            lambda: segment.array("u1"),
             lambda: segment.write(b"x"),
             lambda: segment.write(bytes(70_000)),
             lambda: segment.write(b"x", 5),
@@ -292,9 +290,8 @@ def test_a_read_only_attachment_is_never_written_through(child):
 
     with sysv.SharedMemory.create(100_000) as segment:
         segment.write(b"fixed")
-        other = child(read_only_views_are_refused, segment.id)
-        answers = [other.hear() for _ in range(6)]
-        assert answers == ["UnsupportedError"] * 2 + ["AccessError"] * 4
+        other = child(write_to_what_is_read_only, segment.id)
+        assert [other.hear() for _ in range(4)] == ["AccessError"] * 4
         assert other.hear() == (b"fixed", 100_000)
         assert other.end() == 0
         assert segment.read(5) == b"fixed"
