@@ -198,7 +198,7 @@ def shm_create_private(size: int, flags: int, mode: int) -> int | tuple[int, Any
     if isinstance(segment, int):
         return segment
     try:
-        if mode & 0o600 != 0o600:  # we have it attached, but would others like us be let?
+        if mode & 0o600 != 0o600:  # sysv_ipc would ask it for its size, and be refused
             permitted = shm_attach(segment.id, 0, 0)
             if isinstance(permitted, int):
                 return permitted

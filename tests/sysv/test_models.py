@@ -199,7 +199,7 @@ class QueueModel(RuleBasedStateMachine):
     def held(self):
         return sum(len(data) for data, _ in self.messages)
 
-    most = 2**63 - 1 if ABLE.get("sysv.wide_message_types", pyipc.backend() == "native") else 2**31 - 1
+    most = 2**63 - 1 if ABLE["sysv.wide_message_types"] else 2**31 - 1
 
     @rule(data=st.binary(max_size=70), type=st.integers(1, 4) | st.just(most))
     def send(self, data, type):

@@ -256,7 +256,7 @@ def test_a_view_of_a_read_only_attachment_cannot_be_written_at_any_depth(key):
             for look in (view, memoryview(view.obj), view.cast("B"), memoryview(array)):
                 with pytest.raises(TypeError, match="read-only"):
                     look[0] = 0
-            with pytest.raises(ValueError, match="read-only|WRITEABLE"):
+            with pytest.raises(ValueError, match=r"read-only|WRITEABLE"):
                 array[0] = 0
             with pytest.raises(ValueError, match="WRITEABLE"):
                 array.flags.writeable = True
