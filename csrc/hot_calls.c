@@ -121,6 +121,16 @@ static int plain_timeout(PyObject *timeout)
 	return PyFloat_CheckExact(timeout) && PyFloat_AsDouble(timeout) >= 0;
 }
 
+/* No argument, or a timeout. */
+static int at_most_a_timeout(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *timeout;
+
+	if (count == 0 && !names)
+		return 1;
+	return sort_out(args, count, names, 0, known.acquire, 1, &timeout) && plain_timeout(timeout);
+}
+
 /* An int that fits, or its default if none was given; 0 if it is something else. */
 static int plain_number(PyObject *value, long long by_default, long long *ret_number)
 {
@@ -158,10 +168,7 @@ static PyObject *none(void)
 
 static PyObject *acquire(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	PyObject *timeout;
-
-	if (sort_out(args, count, names, 0, known.acquire, 1, &timeout) && plain_timeout(timeout)
-	    && pyipc_now_sem_take(live_id(self)) == 0)
+	if (at_most_a_timeout(args, count, names) && pyipc_now_sem_take(live_id(self)) == 0)
 		return none();
 	return in_python(self, "_py_acquire", args, count, names);
 }
@@ -184,9 +191,8 @@ struct operations {
 static PyObject *operations_run(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	struct operations *o = (struct operations *) self;
-	PyObject *timeout;
 
-	if (sort_out(args, count, names, 0, known.acquire, 1, &timeout) && plain_timeout(timeout)
+	if (at_most_a_timeout(args, count, names)
 	    && pyipc_now_sem_op(live_id(o->set), o->ops, (uint64_t) Py_SIZE(o)) == 0)
 		return none();
 	return in_python(o->python, "run", args, count, names);

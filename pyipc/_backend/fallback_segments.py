@@ -94,12 +94,6 @@ class _Attachment:
         self.segment = segment
         self.memory = memory
 
-    def __getitem__(self, key: slice) -> bytes:
-        return bytes(self.memory[key])
-
-    def __setitem__(self, key: slice, data: Any) -> None:
-        self.memory[key] = data
-
     def __del__(self, count: Callable[[Any], int] = getrefcount) -> None:
         self.memory.release()
         if count(self.segment) == self.alone:
@@ -245,12 +239,12 @@ def shm_populate(memory: Any) -> int:
 
 
 def copy_out(memory: Any, offset: int, size: int) -> bytes:
-    copy: bytes = memory[offset : offset + size]
+    copy: bytes = memory.memory[offset : offset + size].tobytes()
     return copy
 
 
 def copy_in(memory: Any, offset: int, data: Any) -> None:
-    memory[offset : offset + len(data)] = data
+    memory.memory[offset : offset + len(data)] = data
 
 
 def now_shm_size(id: int) -> int:

@@ -16,10 +16,27 @@ PRIVATE = 0
 NOBODY = 65534
 
 
+class Bytes:
+    """The bytes of a segment, by the calls of the protocol."""
+
+    def __init__(self, backend, attachment, size, read_only=False):
+        assert not isinstance(attachment, int)
+        self.backend = backend
+        self.memory = backend.shm_memory(attachment, size, read_only)
+
+    def __getitem__(self, part):
+        return self.backend.copy_out(self.memory, part.start, part.stop - part.start)
+
+    def view(self):
+        return self.backend.view(self.memory)
+
+    def __setitem__(self, part, data):
+        assert len(data) == part.stop - part.start
+        self.backend.copy_in(self.memory, part.start, data)
+
+
 def bytes_of(backend, id, size):
-    attachment = backend.shm_attach(id, 0, 0)
-    assert not isinstance(attachment, int)
-    return backend.shm_memory(attachment, size, False)
+    return Bytes(backend, backend.shm_attach(id, 0, 0), size)
 
 
 def test_one_makes_what_the_other_finds_reads_and_removes(pair, key, row):
@@ -44,7 +61,7 @@ def test_a_private_segment_is_marked_and_goes_with_its_last_attachment(pair, row
     maker, finder = pair
     id, attachment = maker.shm_create_private(1000, 0, 0o600)
     assert (row("shm", id)["key"], row("shm", id)["perms"], row("shm", id)["nattch"]) == (0, 0o1600, 1)
-    maker.shm_memory(attachment, 1000, False)[0:1] = b"x"
+    Bytes(maker, attachment, 1000)[0:1] = b"x"
     theirs = bytes_of(finder, id, 1000)
     del attachment
     assert theirs[0:1] == b"x"
@@ -58,7 +75,7 @@ def test_a_new_segment_is_zero_and_takes_no_memory_yet(backend, key, row):
     id = backend.shm_create(key, size, 0, 0o600)
     memory = bytes_of(backend, id, size)
     assert row("shm", id)["rss"] == 0
-    assert backend.copy_out(memory, 0, size) == bytes(size)
+    assert memory[0:size] == bytes(size)
     backend.shm_remove(id)
 
 
@@ -147,10 +164,10 @@ def test_read_only_memory_is_read_and_never_written(pair, key):
     id = maker.shm_create(key, 100, 0, 0o600)
     bytes_of(maker, id, 100)[0:4] = b"read"
     attachment = reader.shm_attach(id, 0, reader.SHM_READ_ONLY)
-    memory = reader.shm_memory(attachment, 100, True)
-    assert reader.copy_out(memory, 0, 5) == b"read\0"
-    assert reader.copy_out(memory, 1, 3) == b"ead"
-    view = reader.view(memory)
+    memory = Bytes(reader, attachment, 100, True)
+    assert memory[0:5] == b"read\0"
+    assert memory[1:4] == b"ead"
+    view = memory.view()
     assert view.readonly if reader.capabilities()["sysv.read_only_views"] else view == -ENOTSUP
     start = f"{reader.shm_address(attachment):x}-"
     with open("/proc/self/maps") as maps:
@@ -162,10 +179,10 @@ def test_large_copies_are_exact(backend):
     data = os.urandom(300_000)
     id, attachment = backend.shm_create_private(len(data) + 10, 0, 0o600)
     assert id >= 0
-    memory = backend.shm_memory(attachment, len(data) + 10, False)
-    backend.copy_in(memory, 7, data)
-    assert backend.copy_out(memory, 7, len(data)) == data
-    backend.copy_in(memory, 3, memoryview(data)[5:])
+    memory = Bytes(backend, attachment, len(data) + 10)
+    memory[7 : 7 + len(data)] = data
+    assert memory[7 : 7 + len(data)] == data
+    memory[3 : len(data) - 2] = memoryview(data)[5:]
     assert memory[3:13] == data[5:15]
 
 
@@ -177,8 +194,8 @@ def test_memory_lives_until_the_last_view_dies(backend, keyed, key, row):
         assert backend.shm_remove(id) == 0
     else:
         id, attachment = backend.shm_create_private(100, 0, 0o600)
-    memory = backend.shm_memory(attachment, 100, False)
-    view = backend.view(memory)
+    memory = Bytes(backend, attachment, 100)
+    view = memory.view()
     assert (len(view), view.readonly, view.format) == (100, False, "B")
     memory[0:3] = b"abc"
     del attachment, memory
@@ -197,7 +214,7 @@ def test_views_that_died_before_leave_nothing_mapped(pair, row):
     maker, finder = pair
     id, attachment = maker.shm_create_private(100, 0, 0o600)
     theirs = bytes_of(finder, id, 100)
-    view = finder.view(theirs)
+    view = theirs.view()
     assert view[0] == 0
     del view, theirs, attachment
     assert row("shm", id) is None
@@ -218,9 +235,9 @@ class Late:
 
 def look_at_garbage(backend, keep_memory):
     id, attachment = backend.shm_create_private(100, 0, 0o600)
-    memory = backend.shm_memory(attachment, 100, False)
+    memory = Bytes(backend, attachment, 100)
     memory[0:3] = b"abc"
-    late = Late(backend.view(memory))
+    late = Late(memory.view())
     if keep_memory:
         late.memory = memory
     del attachment, memory, late
@@ -293,7 +310,7 @@ def test_a_user_who_may_read_reads_and_no_more(pair, key, forked):
     def attempts():
         attachment = other.shm_attach(id, 0, other.SHM_READ_ONLY)
         return [
-            other.copy_out(other.shm_memory(attachment, 100, True), 0, 4),
+            Bytes(other, attachment, 100, True)[0:4],
             other.now_shm_size(id),
             other.shm_attach(id, 0, 0),
             other.now_shm_set(id, -1, -1, 0o666),
@@ -345,13 +362,13 @@ def test_rights_that_are_lost_later_do_not_hinder_what_is_attached(backend, key,
         memory = bytes_of(backend, id, 100_000)
         assert backend.now_shm_set(id, -1, -1, 0) == 0
         memory[0:5] = b"still"
-        backend.copy_in(memory, 80_000, b"here")
+        memory[80_000:80_004] = b"here"
         answers = [
-            backend.copy_out(memory, 0, 5),
-            backend.copy_out(memory, 80_000, 4),
+            memory[0:5],
+            memory[80_000:80_004],
             backend.now_shm_size(id),
         ]
-        return [*answers, bytes(backend.view(memory)[:5]), backend.shm_remove(id)]
+        return [*answers, bytes(memory.view()[:5]), backend.shm_remove(id)]
 
     assert forked(attempts, user=NOBODY)() == [b"still", b"here", -EACCES, b"still", 0]
 
