@@ -94,6 +94,12 @@ class _Attachment:
         self.segment = segment
         self.memory = memory
 
+    def __getitem__(self, part: slice) -> memoryview:
+        return self.memory[part]
+
+    def __setitem__(self, part: slice, data: Any) -> None:
+        self.memory[part] = data
+
     def __del__(self, count: Callable[[Any], int] = getrefcount) -> None:
         self.memory.release()
         if count(self.segment) == self.alone:
@@ -121,7 +127,6 @@ def _kernel_flags(flags: int) -> int:
 
 # The segments with a key that this process has made, each with who claimed it.
 _made: dict[int, object] = {}
-
 
 # How often others may come between before an error is taken for what it says.
 _RACES = 20
@@ -239,12 +244,11 @@ def shm_populate(memory: Any) -> int:
 
 
 def copy_out(memory: Any, offset: int, size: int) -> bytes:
-    copy: bytes = memory.memory[offset : offset + size].tobytes()
-    return copy
+    return bytes(memory[offset : offset + size])
 
 
 def copy_in(memory: Any, offset: int, data: Any) -> None:
-    memory.memory[offset : offset + len(data)] = data
+    memory[offset : offset + len(data)] = data
 
 
 def now_shm_size(id: int) -> int:
