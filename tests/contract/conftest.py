@@ -100,6 +100,7 @@ def forked():
             assert status == 0
             return ast.literal_eval(text.decode())
 
+        result.pid = pid
         return result
 
     yield start

@@ -134,11 +134,11 @@ def test_a_deadline_that_has_passed_still_tries_once(waiting, backend):
 
 
 @pytest.mark.parametrize("for_ever", [False, True], ids=["with a deadline", "for ever"])
-def test_a_wait_ends_when_the_other_backend_lets_it(kind, pair, key, forked, for_ever, soon):
+def test_a_wait_ends_when_the_other_backend_lets_it(kind, pair, key, forked, for_ever, soon, until, asleep):
     waiter, other = pair
     made = kind(waiter, key)
     result = forked(persist, made, FOREVER if for_ever else soon(20))
-    time.sleep(0.02)  # not to wait for anything: either order of the two must do
+    until(lambda: asleep(result.pid))
     made.fulfil(other)
     assert result() == made.done
     made.remove()
@@ -152,11 +152,13 @@ def test_a_nowait_operation_does_not_wait(backend, key, soon):
 
 
 @pytest.mark.parametrize("for_ever", [False, True], ids=["with a deadline", "for ever"])
-def test_a_wait_ends_when_the_other_backend_removes_it(kind, pair, key, forked, for_ever, soon):
+def test_a_wait_ends_when_the_other_backend_removes_it(
+    kind, pair, key, forked, for_ever, soon, until, asleep
+):
     waiter, other = pair
     made = kind(waiter, key)
     result = forked(persist, made, FOREVER if for_ever else soon(20))
-    time.sleep(0.02)  # as above
+    until(lambda: asleep(result.pid))
     remove = other.msg_remove if issubclass(kind, Receiver) else other.sem_remove
     assert remove(made.id) == 0
     assert result() == -EIDRM
@@ -283,7 +285,7 @@ def test_a_long_wait_takes_little_of_the_processor(waiting, soon):
     assert time.process_time() - before < 0.2
 
 
-def test_messages_come_in_order_and_each_once_however_the_backends_mix(key, forked, soon):
+def test_messages_come_in_order_and_each_once_however_the_backends_mix(key, forked, soon, until):
     number, backends = 300, ["native", "fallback"]
     maker = load("native")
     id = maker.msg_create(key, 0o600)
@@ -311,10 +313,7 @@ def test_messages_come_in_order_and_each_once_however_the_backends_mix(key, fork
     senders = [forked(send, name, type) for type, name in enumerate(backends, 1)]
     for sender in senders:
         assert sender() is None
-    end = time.monotonic() + 20
-    while maker.now_msg_stat(id)[2] and time.monotonic() < end:
-        time.sleep(0.001)
-    time.sleep(0.05)  # the last of them may be between taking it and noting it
+    until(lambda: maker.now_msg_stat(id)[2] == 0)
     assert maker.msg_remove(id) == 0
     results = [receiver() for receiver in receivers]
     assert sorted(results[0] + results[1]) == [(type, i) for type in (1, 2) for i in range(number)]
