@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import os
+import resource
 import threading
-from errno import ESRCH
+from errno import EMFILE, ESRCH
 
 import pytest
 
@@ -66,3 +69,27 @@ def test_a_thread_that_is_not_ours_cannot_be_interrupted(backend, forked):
     assert backend.interrupt(2**22 + 1) == -ESRCH  # above the kernel's PID_MAX_LIMIT
     mine = threading.get_native_id()
     assert forked(backend.interrupt, mine)() == -ESRCH
+
+
+def test_a_full_descriptor_table_is_an_answer_not_an_exception(backend, key, forked):
+    """The fallback reads files of /proc."""
+    id = backend.shm_create(key, 100, 0, 0o600)
+
+    def look():
+        taken = []
+        with contextlib.suppress(OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+            while True:
+                taken.append(os.dup(0))
+        answers = [backend.now_shm_find(key, 0), backend.now_shm_size(id), backend.shm_create(0, 1, 0, 0o600)]
+        for descriptor in taken:
+            os.close(descriptor)
+        return answers
+
+    found, size, made = forked(look)()
+    if backend.NAME == "native":
+        assert (found, size) == (id, 100)
+        assert backend.shm_remove(made) == 0
+    else:
+        assert (found, size, made) == (-EMFILE,) * 3
+    assert backend.shm_remove(id) == 0
