@@ -391,7 +391,7 @@ static int attachment_getbuffer(PyObject *self, struct buffer *view, int flags)
 		.itemsize = 1,
 		.readonly = a->read_only,
 		.ndim = 1,
-		.format = flags & WANTS_FORMAT ? "B" : NULL,
+		.format = flags & WANTS_FORMAT ? (char *) "B" : NULL,	/* never written */
 	};
 	if (flags & WANTS_SHAPE)
 		view->shape = &view->len;
