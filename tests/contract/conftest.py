@@ -34,6 +34,20 @@ def pair(request):
 
 
 @pytest.fixture
+def both():
+    """For what needs the two of them at once."""
+    for name in NAMES:
+        _backend(name)
+
+
+@pytest.fixture
+def privileged():
+    """For what needs another user: asked before anything is made."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+
+
+@pytest.fixture
 def row():
     """What the kernel lists of an object, as numbers; None if it does not exist."""
 

@@ -101,7 +101,7 @@ def test_types_of_more_than_32_bits_are_sent_or_refused_never_cut(backend, key, 
     assert backend.msg_remove(id) == 0
 
 
-def test_a_type_of_64_bits_from_elsewhere_arrives_whole(key):
+def test_a_type_of_64_bits_from_elsewhere_arrives_whole(both, key):
     native, fallback = load("native"), load("fallback")
     id = native.msg_create(key, 0o600)
     assert native.now_msg_send(id, 1 << 40, b"x") == 0
@@ -195,7 +195,7 @@ def test_owner_group_mode_and_bound_are_changed_each_alone_or_together(pair, key
     assert maker.msg_remove(id) == 0
 
 
-def test_a_user_without_rights_is_refused_alike(pair, key, forked):
+def test_a_user_without_rights_is_refused_alike(privileged, pair, key, forked):
     maker, other = pair
     id = maker.msg_create(key, 0o600)
 
@@ -214,7 +214,7 @@ def test_a_user_without_rights_is_refused_alike(pair, key, forked):
     assert maker.msg_remove(id) == 0
 
 
-def test_a_user_who_may_read_reads_and_no_more(pair, key, forked):
+def test_a_user_who_may_read_reads_and_no_more(privileged, pair, key, forked):
     maker, other = pair
     id = maker.msg_create(key, 0o604)
     assert maker.now_msg_send(id, 1, b"read") == 0

@@ -155,7 +155,7 @@ def test_a_maker_may_give_away_all_its_rights_at_once(backend, key, forked, row)
     assert backend.sem_remove(id) == 0
 
 
-def test_a_user_without_rights_is_refused_alike(pair, key, forked):
+def test_a_user_without_rights_is_refused_alike(privileged, pair, key, forked):
     maker, other = pair
     id = maker.sem_create(key, [1], 0o600)
 
@@ -179,7 +179,7 @@ def test_a_user_without_rights_is_refused_alike(pair, key, forked):
     assert maker.sem_remove(id) == 0
 
 
-def test_a_user_who_may_read_reads_and_no_more(pair, key, forked):
+def test_a_user_who_may_read_reads_and_no_more(privileged, pair, key, forked):
     maker, other = pair
     id = maker.sem_create(key, [0], 0o604)
 
@@ -233,7 +233,7 @@ def test_larger_sets_are_made_where_they_can_be(backend, key, row):
         assert backend.now_sem_find(key, 0) == -ENOENT
 
 
-def test_of_a_larger_set_the_first_is_reached_and_the_rest_is_not_touched(key, row):
+def test_of_a_larger_set_the_first_is_reached_and_the_rest_is_not_touched(both, key, row):
     native, fallback = load("native"), load("fallback")
     id = native.sem_create(key, [1, 2, 3], 0o600)
     assert fallback.now_sem_find(key, 3) == id

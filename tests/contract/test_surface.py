@@ -35,11 +35,11 @@ def test_the_protocol_is_not_empty():
     assert {"NAME", "interrupt", "shm_create", "now_sem_op", "msg_receive"} <= set(promised())
 
 
-def test_each_is_known_by_its_name():
+def test_each_is_known_by_its_name(both):
     assert [load(name).NAME for name in ("native", "fallback")] == ["native", "fallback"]
 
 
-def test_both_answer_for_the_same_capabilities():
+def test_both_answer_for_the_same_capabilities(both):
     native, fallback = load("native").capabilities(), load("fallback").capabilities()
     assert set(native) == set(fallback)
     assert {type(value) for value in (*native.values(), *fallback.values())} == {bool}

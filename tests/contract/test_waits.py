@@ -285,7 +285,7 @@ def test_a_long_wait_takes_little_of_the_processor(waiting, soon):
     assert time.process_time() - before < 0.2
 
 
-def test_messages_come_in_order_and_each_once_however_the_backends_mix(key, forked, soon, until):
+def test_messages_come_in_order_and_each_once_however_the_backends_mix(both, key, forked, soon, until):
     number, backends = 300, ["native", "fallback"]
     maker = load("native")
     id = maker.msg_create(key, 0o600)
