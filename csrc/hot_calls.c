@@ -58,6 +58,7 @@ static struct {
 	PyObject *live, *attachment, *memory;
 	PyObject *acquire[1], *send[3], *receive[2], *read[2], *write[2];	/* of their arguments */
 	PyTypeObject *attachment_type, *message_type;
+	int message_is_plain;
 } known;
 
 /* ---- arguments ---- */
@@ -231,6 +232,8 @@ static PyObject *operations_new(PyTypeObject *type, PyObject *args, PyObject *ke
 	(void) keywords;
 	if (!PyArg_ParseTuple(args, "OOy#", &set, &python, &ops, &size))
 		return NULL;
+	if (size % (Py_ssize_t) sizeof o->ops[0] != 0)
+		return PyErr_Format(PyExc_ValueError, "%zd bytes are not whole operations", size);
 	o = (struct operations *) PyType_GenericAlloc(type, size / (Py_ssize_t) sizeof o->ops[0]);
 	if (!o)
 		return NULL;
@@ -257,11 +260,10 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 	return in_python(self, "_py_send", args, count, names);
 }
 
-static PyObject *message(const char *data, int64_t size, int64_t type)
+/* A pair of these two, which it takes over. */
+static PyObject *pair_of(PyObject *bytes, PyObject *number, PyTypeObject *type)
 {
-	PyObject *pair = PyType_GenericAlloc(known.message_type, 2);
-	PyObject *bytes = PyBytes_FromStringAndSize(data, size);
-	PyObject *number = PyLong_FromLongLong(type);
+	PyObject *pair = type ? PyType_GenericAlloc(type, 2) : PyTuple_New(2);
 
 	if (pair && bytes && number) {
 		(void) PyTuple_SetItem(pair, 0, bytes);
@@ -272,6 +274,34 @@ static PyObject *message(const char *data, int64_t size, int64_t type)
 	Py_XDECREF(bytes);
 	Py_XDECREF(number);
 	return NULL;
+}
+
+static PyObject *message(const char *data, int64_t size, int64_t type)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(data, size);
+	PyObject *number = PyLong_FromLongLong(type);
+	PyObject *pair, *result;
+
+	if (known.message_is_plain)
+		return pair_of(bytes, number, known.message_type);
+	pair = pair_of(bytes, number, NULL);
+	result = pair ? PyObject_CallFunctionObjArgs((PyObject *) known.message_type, pair, NULL) : NULL;
+	Py_XDECREF(pair);
+	return result;
+}
+
+/* May a Message be made by filling one in?  Not where tuples keep more than their items: newer
+ * CPythons keep the hash, too, which only their own constructor knows to leave open. */
+static int is_plain(PyTypeObject *type)
+{
+	PyObject *made = pair_of(PyBytes_FromStringAndSize("?", 1), PyLong_FromLong(1), type);
+	PyObject *right = pair_of(PyBytes_FromStringAndSize("?", 1), PyLong_FromLong(1), NULL);
+	int plain = made && right && PyObject_Hash(made) == PyObject_Hash(right);
+
+	Py_XDECREF(made);
+	Py_XDECREF(right);
+	PyErr_Clear();
+	return plain;
 }
 
 static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -353,18 +383,29 @@ static PyObject *module_attach(PyObject *module, PyObject *args)
 
 static PyObject *module_adopt(PyObject *module, PyObject *address)
 {
-	struct attachment *a = (struct attachment *) PyType_GenericAlloc(known.attachment_type, 0);
+	void *start = PyLong_AsVoidPtr(address);
+	struct attachment *a;
 
 	(void) module;
+	if (PyErr_Occurred())
+		return NULL;
+	a = (struct attachment *) PyType_GenericAlloc(known.attachment_type, 0);
 	if (a)
-		a->address = PyLong_AsVoidPtr(address);
+		a->address = start;
 	return (PyObject *) a;
 }
 
-/* checked(size): from now on, that many bytes may be touched. */
+/* checked(size): from now on, that many bytes may be touched.  Said once. */
 static PyObject *attachment_checked(PyObject *self, PyObject *size)
 {
-	((struct attachment *) self)->size = PyLong_AsLongLong(size);
+	struct attachment *a = (struct attachment *) self;
+	long long checked = PyLong_AsLongLong(size);
+
+	if (PyErr_Occurred())
+		return NULL;
+	if (checked <= 0 || a->size > 0 || !a->address)
+		return PyErr_Format(PyExc_ValueError, "that was said before, or cannot be");
+	a->size = checked;
 	return none();
 }
 
@@ -496,6 +537,8 @@ static PyObject *reattach(PyObject *self, PyObject *const *args, Py_ssize_t coun
 		return NULL;
 	if (a && Py_TYPE(a) == known.attachment_type)
 		done = PyObject_SetAttr(self, known.attachment, a) == 0;
+	if (done && live_id(self) < 0)	/* closed by another thread meanwhile: let go, as close() does */
+		done = PyObject_SetAttr(self, known.attachment, Py_None) != 0;
 	Py_XDECREF(a);
 	PyErr_Clear();
 	return done ? none() : in_python(self, "_py_reattach", args, count, names);
@@ -507,8 +550,8 @@ static PyObject *detach(PyObject *self, PyObject *const *args, Py_ssize_t count,
 	struct attachment *a = (struct attachment *) old;
 	int plain = old && Py_TYPE(old) == known.attachment_type && !a->read_only && count == 0 && !names;
 	int has_memory = plain && a->size > 0;
-	int done = plain && (!has_memory || PyObject_SetAttr(self, known.memory, Py_None) == 0)
-		   && PyObject_SetAttr(self, known.attachment, Py_None) == 0;
+	int done = plain && PyObject_SetAttr(self, known.attachment, Py_None) == 0
+		   && (!has_memory || PyObject_SetAttr(self, known.memory, Py_None) == 0);
 
 	Py_XDECREF(old);
 	PyErr_Clear();
@@ -536,7 +579,8 @@ static const struct {
 /* A method descriptor for ever: classes do not go away, so neither does its definition. */
 static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
 {
-	PyObject *doc = PyObject_GetAttrString(python, "__doc__");
+	PyObject *kept = PyObject_GetAttrString(python, "__doc__");
+	PyObject *doc = kept == Py_None ? PyUnicode_FromString("") : kept;	/* None under -OO */
 	PyObject *text = doc ? PyUnicode_FromFormat("%s%s\n--\n\n%U", hot[which].name, hot[which].signature, doc) : NULL;
 	PyObject *utf8 = text ? PyUnicode_AsUTF8String(text) : NULL;
 	PyObject *result = NULL;
@@ -550,6 +594,8 @@ static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
 		Py_INCREF(utf8);
 		result = PyDescr_NewMethod((PyTypeObject *) cls, method);
 	}
+	if (doc != kept)
+		Py_XDECREF(kept);
 	Py_XDECREF(doc);
 	Py_XDECREF(text);
 	Py_XDECREF(utf8);
@@ -588,6 +634,7 @@ static PyObject *module_messages(PyObject *module, PyObject *cls)
 	(void) module;
 	Py_INCREF(cls);
 	known.message_type = (PyTypeObject *) cls;
+	known.message_is_plain = is_plain(known.message_type);
 	return none();
 }
 
@@ -600,6 +647,13 @@ static PyMethodDef functions[] = {
 	{ 0 },
 };
 
+static PyObject *attachment_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+	(void) args;
+	(void) keywords;
+	return PyErr_Format(PyExc_TypeError, "cannot create %R instances", type);
+}
+
 static PyMethodDef attachment_methods[] = {
 	{ "checked", attachment_checked, METH_O, NULL },
 	{ 0 },
@@ -611,6 +665,7 @@ static PyGetSetDef attachment_members[] = {
 };
 
 static PyType_Slot attachment_slots[] = {
+	{ Py_tp_new, attachment_new },
 	{ Py_tp_dealloc, attachment_dealloc },
 	{ Py_tp_methods, attachment_methods },
 	{ Py_tp_getset, attachment_members },

@@ -82,10 +82,10 @@ class Handle:
     kind = "object"
 
     def __init__(self, id: int, key: int | None, *, owner: bool) -> None:
-        self.id = self._live = id
-        self.key = key
         self._waiting: list[int] = []  # kernel ids of our threads that wait on this handle
         self._owner_pid = 0
+        self.key = key
+        self.id = self._live = id
         if owner:
             self._owner_pid = pid = os.getpid()
             _owned.add(ref(self, _owned.discard))
@@ -115,7 +115,7 @@ class Handle:
         nothing; nor does it matter that views of its memory live on.
         """
         # A signal handler that raises can end this anywhere. What is owned is removed all the same,
-        # by the next close(), at exit at the latest: so whether it still is owned is what counts.
+        # by the next close(), or by the destructor: so whether it still is owned is what counts.
         if self.closed and not self.owner:
             return
         self._live = -1
@@ -169,7 +169,8 @@ class Handle:
                 if result != -EINTR:
                     return result
         finally:
-            self._waiting.remove(me)
+            if me in self._waiting:  # not if a handler has forked, and we are the child
+                self._waiting.remove(me)
         raise error(EBADF, f"{doing} {self}")
 
     def _error(self, result: int, doing: str) -> IPCError:
@@ -194,6 +195,10 @@ class Handle:
         self.close()
 
     def __del__(self) -> None:
-        if getattr(self, "_live", -1) >= 0:  # __init__ may not have come this far
-            warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
+        if not hasattr(self, "_live"):
+            return  # __init__ did not come this far
+        try:
+            if not self.closed:
+                warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
+        finally:
             self.close()

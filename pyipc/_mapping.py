@@ -63,7 +63,8 @@ class Mapped:
             ClosedError: The handle is closed.
         """
         if type(data) is not bytes:
-            data = memoryview(data).cast("B")
+            view = memoryview(data)
+            data = view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
         if pad_to is not None:
             if len(data) > pad_to:
                 raise ValueError(f"{len(data)} bytes are more than pad_to={pad_to}")

@@ -101,3 +101,10 @@ def test_an_array_of_items_without_size_is_a_value_error():
 def test_an_array_of_an_impossible_shape_is_a_value_error(shape):
     with sysv.SharedMemory.create(10) as segment, pytest.raises((ValueError, OverflowError)):
         segment.array("u1", shape)
+
+
+@pytest.mark.parametrize("data", [memoryview(b"abcdef")[::2], memoryview(b""), memoryview(b"abcd").cast("H")])
+def test_any_bytes_like_object_can_be_written(data):
+    with sysv.SharedMemory.create(10) as segment:
+        segment.write(data)
+        assert segment.read(data.nbytes) == data.tobytes()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import subprocess
 import sys
 
 import pytest
@@ -120,3 +121,9 @@ def test_without_any_backend_the_error_names_both_causes(child):
     assert "sysv_ipc" in answer
     assert "pip install pyipc-linux[fallback]" in answer
     assert other.end() == 0
+
+
+def test_it_imports_without_docstrings():
+    code = "from pyipc import sysv; sysv.Semaphore.create().close()"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

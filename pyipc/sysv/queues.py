@@ -25,6 +25,10 @@ _ROOM = 8192
 _ALREADY = 0  # a deadline that has passed: try, do not wait
 
 
+def _as_bytes(data: Any) -> bytes:
+    return data if type(data) is bytes else memoryview(data).tobytes()
+
+
 class Message(tuple):  # type: ignore[type-arg]
     """A received message: the pair `(data, type)`, also by name."""
 
@@ -154,7 +158,7 @@ class MessageQueue(_handle.Handle):
         _deadline.valid(timeout)
         if not 1 <= type < 1 << 63:
             raise ValueError(f"a message's type is 1..2**63-1, not {type}")
-        data = data if data.__class__ is bytes else bytes(memoryview(data))
+        data = _as_bytes(data)
         result = ops.now_msg_send(self._live, type, data)
         if result == -EMSGSIZE:
             result = ops.msg_send(self._live, type, data, _ALREADY)

@@ -14,6 +14,7 @@ from .records import SegmentStat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ..errors import IPCError
@@ -225,10 +226,13 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         self._let_go()
         self._attachment = attachment
         self.read_only = read_only
+        if self.closed:  # by another thread, meanwhile
+            self._let_go()
+            raise self._error(-EBADF, "reattach")
 
     def _let_go(self) -> None:
+        self._attachment = None  # first, for _map() looks at it last
         self._memory = None
-        self._attachment = None
         self.read_only = False
 
     def _map(self) -> Any:
@@ -309,3 +313,11 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
 
     def _remove(self, id: int) -> int:
         return ops.shm_remove(id)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        attach, (id,) = super().__reduce__()
+        return (_attach_for_reading, (id,)) if self.read_only else (attach, (id,))
+
+
+def _attach_for_reading(id: int) -> SharedMemory:
+    return SharedMemory.attach(id, read_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 from pathlib import Path
 
@@ -395,3 +396,53 @@ def test_one_object_that_cannot_be_removed_does_not_keep_the_others(child):
     assert not any(lists("msg", id) for id in others)
     with sysv.MessageQueue.attach(mine) as left:
         left.remove()
+
+
+def drop_what_was_made(say, hear):
+    import warnings
+
+    from pyipc import sysv
+
+    warnings.simplefilter("error")
+    say(sysv.Semaphore.create().id)
+
+
+def test_what_is_dropped_is_removed_also_where_warnings_are_errors(child):
+    other = child(drop_what_was_made)
+    id = other.hear()
+    other.end()
+    assert not lists("sem", id)
+
+
+def interrupt_close_and_drop(say, hear):
+    from pyipc import sysv
+
+    class Interrupted(sysv.Semaphore):
+        def _let_go(self):
+            if not hasattr(sysv, "interrupted"):
+                sysv.interrupted = True
+                raise KeyboardInterrupt
+
+    semaphore = Interrupted.create()
+    say(semaphore.id)
+    try:
+        semaphore.close()
+    except KeyboardInterrupt:
+        say("interrupted")
+    del semaphore
+
+
+def test_what_an_interrupted_close_left_is_removed_with_the_handle(child):
+    other = child(interrupt_close_and_drop)
+    id = other.hear()
+    assert other.hear() == "interrupted"
+    assert other.end() == 0
+    assert not lists("sem", id)
+
+
+def test_a_pickled_segment_stays_read_only(key):
+    with sysv.SharedMemory.create(10, key=key), sysv.SharedMemory.open(key, read_only=True) as reader:
+        again = pickle.loads(pickle.dumps(reader))
+        assert again.read_only
+        assert again.id == reader.id
+        again.close()

@@ -399,3 +399,24 @@ def test_threads_share_one_handle(queue):
     for thread in threads:
         thread.join()
     assert sorted((type, int(data)) for data, type in got) == [(t, n) for t in (1, 2) for n in range(200)]
+
+
+def test_a_message_is_a_pair_also_to_sets_and_dicts():
+    with sysv.MessageQueue.create() as queue:
+        queue.send(b"job", 3)
+        message = queue.receive()
+        assert message == (b"job", 3)
+        assert hash(message) == hash((b"job", 3))
+        assert {message: "found"}[(b"job", 3)] == "found"
+
+
+def test_a_length_that_lies_is_not_believed():
+    class Liar(bytes):
+        __class__ = bytes
+
+        def __len__(self):
+            return 3000
+
+    with sysv.MessageQueue.create() as queue:
+        queue.send(Liar(b"x"))
+        assert queue.receive().data == b"x"

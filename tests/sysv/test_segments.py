@@ -76,8 +76,8 @@ def test_anything_bytes_like_can_be_written(data):
         assert segment.read(len(raw), 3) == raw
 
 
-@pytest.mark.parametrize("data", ["text", 5, None, ["list"], memoryview(b"strided")[::2]])
-def test_what_is_not_contiguous_bytes_is_a_type_error(data):
+@pytest.mark.parametrize("data", ["text", 5, None, ["list"]])
+def test_what_is_not_bytes_like_is_a_type_error(data):
     with sysv.SharedMemory.create(100) as segment, pytest.raises(TypeError):
         segment.write(data)
 
