@@ -71,8 +71,8 @@ def waiting_for_the_gil():
             got.append(True)
 
     thread = threading.Thread(target=note)
+    sys.setswitchinterval(100)  # nobody is made to let go, so the thread runs on until it waits at the gate
     thread.start()
-    sys.setswitchinterval(100)  # nobody is made to let go
     gate.release()
     yield got
     sys.setswitchinterval(interval)
