@@ -119,7 +119,7 @@ def _leaves_nothing_behind():
         # is doing may need a moment.
         if not leaks or time.monotonic() > give_up:
             break
-        time.sleep(0.01)
+        time.sleep(0.01)  # between two looks at the kernel's lists
     _remove_objects(leaks)  # so that one leak is one failure
     assert not leaks, "left behind: " + "; ".join(sorted(leaks))
 
@@ -135,7 +135,7 @@ def _until(fact, timeout=PATIENCE):
         if answer:
             return answer
         assert time.monotonic() < give_up, f"not within {timeout} s: {inspect.getsource(fact).strip()}"
-        time.sleep(0.001)
+        time.sleep(0.001)  # between two looks at the fact
 
 
 _WAITS = {

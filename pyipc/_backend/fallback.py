@@ -19,6 +19,7 @@ mapped, copied or unmapped.
 
 from __future__ import annotations
 
+# A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_queues import *  # noqa: F403
 from .fallback_segments import *  # noqa: F403
 from .fallback_semaphores import *  # noqa: F403

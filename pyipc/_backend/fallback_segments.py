@@ -63,7 +63,7 @@ class _Alone:
 _Alone()
 
 
-class _Segment(sysv.SharedMemory):  # type: ignore[misc]
+class _Segment(sysv.SharedMemory):  # type: ignore[misc]  # sysv_ipc ships no types
     """A segment that is unmapped with its last view.
 
     A view refers to its segment, so no view is left when the last reference goes. But the garbage

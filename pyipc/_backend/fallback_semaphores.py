@@ -73,7 +73,7 @@ def sem_create(key: int, values: Sequence[int], mode: int) -> int:
         result = call(foreign.release if values[0] else foreign.Z)
         if result == 0 and working_mode != mode & 0o777:
             result = call(setattr, foreign, "mode", mode & 0o777)
-    except BaseException:
+    except BaseException:  # a signal handler's: nobody knows of the set yet
         sem_remove(foreign.id)
         raise
     if result < 0:

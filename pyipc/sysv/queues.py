@@ -90,8 +90,8 @@ class MessageQueue(_handle.Handle):
         if max_bytes is not None:
             try:
                 queue.set(max_bytes=max_bytes)
-            except BaseException:
-                queue.remove()
+            except BaseException:  # a signal handler's too: nobody knows of the queue yet
+                ops.msg_remove(id)
                 queue.close()
                 raise
         return queue

@@ -106,7 +106,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         if populate:
             result = ops.shm_populate(segment._memory)
             if result < 0:
-                segment.remove()
+                ops.shm_remove(segment.id)
                 segment.close()
                 raise error(-result, f"populate {segment}")
         return segment

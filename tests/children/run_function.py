@@ -13,7 +13,8 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        import resource  # noqa: F401  # while the files can be read
+        # Both while the files can still be read.
+        import resource  # noqa: F401
 
         import pyipc.sysv  # noqa: F401
 

@@ -337,7 +337,7 @@ def test_a_fact_that_does_not_come_true_fails_the_step(stop):
 def test_an_error_fails_the_step_and_is_named(stop):
     def play(stage):
         stage.say("python", "divides")
-        1 / 0  # noqa: B018
+        1 / 0  # noqa: B018  # any error will do
 
     outcome = perform(stop, play)
     assert (outcome.status, outcome.reason) == ("failed", "ZeroDivisionError: division by zero")

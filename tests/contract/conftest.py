@@ -80,7 +80,7 @@ def _run(function, arguments, user, answers):
         os.setresuid(user, user, user)
     try:
         answer = function(*arguments)
-    except BaseException:
+    except BaseException:  # the child must not fall through into the tests
         traceback.print_exc()
         answer = "failed, see standard error"
     os.write(answers, repr(answer).encode())

@@ -61,7 +61,7 @@ def test_a_wrapper_lets_go_of_the_gil_unless_its_function_never_waits():
 
 @pytest.fixture
 def waiting_for_the_gil():
-    """A thread that notes when it gets the GIL, which it does only if we let go of it."""
+    """A thread that, its gate once open, notes when it gets the GIL: only if we let go of it."""
     interval = sys.getswitchinterval()
     gate, got = threading.Lock(), []
     gate.acquire()
@@ -73,19 +73,20 @@ def waiting_for_the_gil():
     thread = threading.Thread(target=note)
     sys.setswitchinterval(100)  # nobody is made to let go, so the thread runs on until it waits at the gate
     thread.start()
-    gate.release()
-    yield got
+    yield gate, got
     sys.setswitchinterval(interval)
     thread.join()
 
 
 def test_a_call_that_never_waits_lets_no_other_thread_run(waiting_for_the_gil):
+    gate, got = waiting_for_the_gil
     stat = core.ffi.new("struct pyipc_sem_stat *")
+    gate.release()  # here, since pytest lets go of the GIL between a fixture and its test
     end = time.monotonic() + 0.3
     while time.monotonic() < end:
         core.lib.pyipc_now_sem_stat(-1, stat)
-    assert not waiting_for_the_gil
+    assert not got
     end = time.monotonic() + 20
-    while not waiting_for_the_gil and time.monotonic() < end:
+    while not got and time.monotonic() < end:
         core.lib.pyipc_sem_remove(-1)
-    assert waiting_for_the_gil
+    assert got

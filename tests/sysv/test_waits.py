@@ -92,7 +92,7 @@ class Waiter(threading.Thread):
         try:
             self.call()
             self.outcome = "done"
-        except Exception as problem:
+        except Exception as problem:  # the test looks at which it is
             self.outcome = problem
 
 
@@ -256,7 +256,7 @@ def wait_in_a_child(say, hear, kind, id, timeout):
             say("waiting")
             getattr(handle, kind)(timeout)
         say("done")
-    except BaseException as problem:
+    except BaseException as problem:  # KeyboardInterrupt is what is wanted
         say((type(problem).__name__, str(problem)))
     handle.close()
 

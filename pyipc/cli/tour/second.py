@@ -17,7 +17,7 @@ def play(seconds: str, module: str, function: str, *arguments: str) -> None:
     part = getattr(import_module(module), function)
     try:
         part(*arguments)
-    except Exception as problem:
+    except Exception as problem:  # whatever it is, the first process shows it
         _die(problem)
 
 

@@ -94,7 +94,7 @@ class Stop:
                 step.play(Stage(self, detail, cleaning, seconds))
         except StepError as problem:
             return "failed", str(problem)
-        except Exception as problem:
+        except Exception as problem:  # a fault of the step fails the step, and not the tour
             return "failed", f"{type(problem).__name__}: {problem}"
         return "ok", None
 
