@@ -5,7 +5,12 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("sysv_shm.c", "sysv_sem.c", "sysv_msg.c", "mapping.c", "interrupt.c", "hot_calls.c")
+SOURCES = (
+    *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
+    *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
+    *("mapping.c", "interrupt.c"),
+    *("hot_calls.c", "python_descriptors.c"),
+)
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.
 # Our functions return -errno, so the first is work for nothing. The second is a disaster for

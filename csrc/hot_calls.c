@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * hot_calls.c -- a thin CPython face on a few calls of the core; the only C file that knows Python.
+ * hot_calls.c -- a thin CPython face on a few calls of the core.  With python_descriptors.c, the only
+ * C that knows Python.
  *
  * Through cffi, a method like Semaphore.release() costs a Python frame and a cffi call: half as
  * much again as the semop(2) inside.  So for the handful of methods that run millions of times,
@@ -325,26 +326,28 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 
 /* ---- segments ---- */
 
-/* What keeps a segment attached: it is the exporter at the bottom of every view, and detaches in
- * its destructor.  (A cffi pointer with a destructor cannot take its place: the garbage collector
+/* What keeps memory mapped, a segment or what a descriptor holds: it is the exporter at the bottom
+ * of every view, and unmaps in its destructor.  (A cffi pointer with a destructor cannot take its place: the garbage collector
  * may call that while another finalizer still looks at a view; nor can a cffi buffer be read-only.)
  * A size of 0 means that Python has not looked yet what the segment's size is. */
 struct attachment {
 	PyObject_HEAD
 	char *address;
 	int64_t size;
+	uint64_t mapped;	/* by mmap(2), so many bytes; 0 of a segment */
 	int read_only;
 };
 
 static void attachment_dealloc(PyObject *self)
 {
 	char *address = ((struct attachment *) self)->address;
+	uint64_t mapped = ((struct attachment *) self)->mapped;
 	PyTypeObject *type = Py_TYPE(self);
 
 	PyObject_Free(self);
 	Py_DECREF(type);
 	Py_BEGIN_ALLOW_THREADS
-	(void) pyipc_shm_detach(address);
+	(void) (mapped ? pyipc_unmap(address, mapped) : pyipc_shm_detach(address));
 	Py_END_ALLOW_THREADS
 }
 
@@ -379,6 +382,34 @@ static PyObject *module_attach(PyObject *module, PyObject *args)
 	if (!PyArg_ParseTuple(args, "iKi", &id, &at, &flags))
 		return NULL;
 	return attach_segment(id, at, flags);
+}
+
+/* map(fd, size, flags) -> Attachment of that many bytes, or -errno. */
+static PyObject *module_map(PyObject *module, PyObject *args)
+{
+	struct attachment *a;
+	unsigned long long size;
+	int64_t address;
+	int fd, flags;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "iKi", &fd, &size, &flags))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	address = pyipc_map(fd, size, flags);
+	Py_END_ALLOW_THREADS
+	if (address < 0)
+		return PyLong_FromLongLong(address);
+	a = (struct attachment *) PyType_GenericAlloc(known.attachment_type, 0);
+	if (!a) {
+		(void) pyipc_unmap((char *) address, size);
+		return NULL;
+	}
+	a->address = (char *) address;
+	a->mapped = size;
+	a->size = (int64_t) size;
+	a->read_only = !(flags & PYIPC_MAP_WRITABLE);
+	return (PyObject *) a;
 }
 
 static PyObject *module_adopt(PyObject *module, PyObject *address)
@@ -643,6 +674,7 @@ static PyMethodDef functions[] = {
 	{ "messages", module_messages, METH_O, NULL },
 	{ "attach", module_attach, METH_VARARGS, NULL },
 	{ "adopt", module_adopt, METH_O, NULL },
+	{ "map", module_map, METH_VARARGS, NULL },
 	{ "copy_out", module_copy_out, METH_VARARGS, NULL },
 	{ 0 },
 };

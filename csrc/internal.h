@@ -18,6 +18,12 @@ static inline int64_t neg_errno(int64_t result)
 	return result == -1 ? -errno : result;
 }
 
+/* Of an owner: see descriptors.c. */
+static inline int number_of(const int32_t *fd)
+{
+	return __atomic_load_n(fd, __ATOMIC_RELAXED);
+}
+
 static inline int64_t monotonic_ns(void)
 {
 	struct timespec now;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * mapping.c -- work on memory that is already mapped and takes long enough to drop the GIL for.
+ * mapping.c -- map and unmap what a descriptor holds; work on mapped memory that takes long enough
+ * to drop the GIL for.
  */
 #define _GNU_SOURCE		/* madvise() */
 #include <string.h>
@@ -34,4 +35,19 @@ int pyipc_populate(char *address, uint64_t size)
 	for (uint64_t page = 0; page < size; page += (uint64_t) sysconf(_SC_PAGESIZE))
 		(void) __atomic_fetch_add(address + page, 0, __ATOMIC_RELAXED);
 	return 0;
+}
+
+/* Private is for memory that nobody can write any more: before Linux 6.7 a shared mapping of it is
+ * refused, readable or not, and there is no difference to see. */
+int64_t pyipc_map(int fd, uint64_t size, int flags)
+{
+	int protection = PROT_READ | (flags & PYIPC_MAP_WRITABLE ? PROT_WRITE : 0);
+	int kind = flags & PYIPC_MAP_PRIVATE ? MAP_PRIVATE : MAP_SHARED;
+
+	return neg_errno((int64_t) mmap(NULL, size, protection, kind, fd, 0));
+}
+
+int pyipc_unmap(char *address, uint64_t size)
+{
+	return (int) neg_errno(munmap(address, size));
 }

@@ -25,16 +25,21 @@ enum { PYIPC_SECOND = 1000000000 };
 
 /* ---- memory that is already mapped (mapping.c) ---- */
 
+enum { PYIPC_MAP_WRITABLE = 1, PYIPC_MAP_PRIVATE = 2 };
+
 int pyipc_copy(char *to, const char *from, uint64_t size);
 int pyipc_populate(char *address, uint64_t size);
+int64_t pyipc_map(int fd, uint64_t size, int flags);
+int pyipc_unmap(char *address, uint64_t size);
 
 /* ---- threads that wait in the kernel (interrupt.c) ---- */
 
 int pyipc_interrupt(int thread_id);
 
-/* ---- Python's hot methods (hot_calls.c) ---- */
+/* ---- what knows Python (hot_calls.c, python_descriptors.c) ---- */
 
 int pyipc_now_add_hot_calls(void);
+int pyipc_now_add_descriptors(void);
 
 /* ---- what all three System V families share ---- */
 
@@ -129,6 +134,95 @@ int64_t pyipc_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, int6
 int pyipc_now_msg_stat(int id, struct pyipc_msg_stat *ret_stat);
 int pyipc_now_msg_set(int id, int64_t uid, int64_t gid, int64_t mode, int64_t max_bytes);
 int pyipc_msg_remove(int id);
+
+/* ---- descriptors, each in an int that owns it: -1 is none (descriptors.c) ---- */
+
+enum { PYIPC_READABLE = 1, PYIPC_WRITABLE = 4 };
+
+int pyipc_fd_close(int32_t *fd);
+int pyipc_now_fd_take(int32_t *fd);
+int pyipc_now_fd_move(int32_t *from, int32_t *to);
+int pyipc_now_fd_adopt(int number, int32_t *ret_fd);
+int pyipc_now_fd_duplicate(int number, int32_t *ret_fd);
+int pyipc_fd_wait(int number, int events, int64_t deadline_ns);
+int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd);
+int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value);
+int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value);
+
+/* ---- processes by descriptor (pidfd.c) ---- */
+
+struct pyipc_exit {
+    int32_t pid;
+    int32_t code;
+    int32_t signal;
+    int32_t dumped;
+};
+
+int pyipc_now_pidfd_open(int pid, int32_t *ret_fd);
+int pyipc_now_pidfd_send(const int32_t *fd, int signal_number);
+int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit);
+int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd);
+
+/* ---- descriptors over Unix sockets (passing.c) ---- */
+
+enum { PYIPC_STREAM = 1, PYIPC_DATAGRAM = 2, PYIPC_SEQPACKET = 5 };
+enum { PYIPC_MOST_FDS = 253, PYIPC_MOST_ADDRESS = 108 };
+enum { PYIPC_NONE_LOST, PYIPC_LOST, PYIPC_LOST_TABLE_FULL };
+
+struct pyipc_credentials {
+    int32_t pid;
+    uint32_t uid, gid;
+};
+
+struct pyipc_message {
+    int32_t count;
+    int32_t fds[253];
+    int32_t pidfd;
+    int32_t lost;
+    int32_t has_credentials;
+    struct pyipc_credentials credentials;
+    int32_t address_size;
+    char address[108];
+};
+
+int pyipc_now_socketpair(int kind, int32_t *ret_fds);
+int pyipc_now_socket_kind(int sock);
+int pyipc_now_socket_is_unix(int sock);
+int64_t pyipc_now_send(int sock, const char *data, uint64_t size, const int32_t *fds, int count,
+                       const struct pyipc_credentials *credentials, const char *address, int address_size);
+int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_message *ret_message);
+int64_t pyipc_now_message_size(int sock);
+int pyipc_message_close(struct pyipc_message *message);
+int pyipc_now_pass_credentials(int sock, int credentials, int pidfd);
+int pyipc_now_peer(int sock, struct pyipc_credentials *ret_peer);
+int pyipc_now_peer_pidfd(int sock, int32_t *ret_fd);
+
+/* ---- memory behind a descriptor (memory.c) ---- */
+
+enum {
+    PYIPC_MEMORY_HUGE_2M = 1,
+    PYIPC_MEMORY_HUGE_1G = 2,
+};
+enum {
+    PYIPC_SEAL_SEAL = 1,
+    PYIPC_SEAL_SHRINK = 2,
+    PYIPC_SEAL_GROW = 4,
+    PYIPC_SEAL_WRITE = 8,
+    PYIPC_SEAL_FUTURE_WRITE = 16,
+};
+
+struct pyipc_memory_stat {
+    uint64_t size;
+    int32_t seals;
+    int32_t huge;
+    int32_t read_only;
+};
+
+int pyipc_memory_create(uint64_t size, int flags, int32_t *ret_fd);
+int64_t pyipc_memory_reserve(int number, uint64_t offset, uint64_t size);
+int pyipc_memory_grow(int number, uint64_t size);
+int pyipc_now_memory_stat(int number, struct pyipc_memory_stat *ret_stat);
+int pyipc_memory_seal(int number, int seals);
 
 /* cdef: end */
 

@@ -1,6 +1,7 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
-Each chapter is a module of its own, loaded when it is first used: `pyipc.sysv`.
+Each chapter is a module of its own, loaded when it is first used: `pyipc.fds`, `pyipc.memory`,
+`pyipc.sysv`.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ from .errors import (
     AccessError,
     AlreadyExistsError,
     ClosedError,
+    DescriptorsLostError,
     HalfMadeError,
+    InUseError,
     IPCError,
     LimitError,
     NotFoundError,
     OutOfMemoryError,
+    PeerGoneError,
+    ProcessGoneError,
     RemovedError,
     TimedOutError,
     UnsupportedError,
@@ -25,21 +30,27 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from . import fds as fds
+    from . import memory as memory
     from . import sysv as sysv
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("sysv",)
+_CHAPTERS = ("fds", "memory", "sysv")
 
 __all__ = (
     "AccessError",
     "AlreadyExistsError",
     "ClosedError",
+    "DescriptorsLostError",
     "HalfMadeError",
     "IPCError",
+    "InUseError",
     "LimitError",
     "NotFoundError",
     "OutOfMemoryError",
+    "PeerGoneError",
+    "ProcessGoneError",
     "RemovedError",
     "TimedOutError",
     "UnsupportedError",
@@ -47,6 +58,8 @@ __all__ = (
     "backend",
     "capabilities",
     "errors",
+    "fds",
+    "memory",
     "sysv",
 )
 

@@ -7,9 +7,12 @@ ends is taken up again with the same deadline, however often that happens (PEP 4
 
 from __future__ import annotations
 
-from time import monotonic_ns
+from time import monotonic_ns, sleep
 
 FOREVER = 2**63 - 1
+
+_FIRST_NAP = 20e-6
+_LONGEST_NAP = 0.01
 
 
 def valid(timeout: float | None) -> None:
@@ -23,3 +26,10 @@ def after(timeout: float | None) -> int:
     if timeout is None or timeout > 1e9:  # past 31 years, nanoseconds are near the end of int64
         return FOREVER
     return monotonic_ns() + int(timeout * 1e9)
+
+
+def nap(length: float, deadline: int) -> float:
+    """Sleep a little between two tries, not past *deadline*; gives the next *length*, which begins at 0."""
+    length = min(2 * length or _FIRST_NAP, _LONGEST_NAP)
+    sleep(max(0.0, min(length, (deadline - monotonic_ns()) / 1e9)))
+    return length

@@ -14,13 +14,11 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from _thread import get_native_id
 from _warnings import warn
 from _weakref import ref
-from errno import EAGAIN, EBADF, EIDRM, EINTR, ESRCH
+from errno import EBADF, EIDRM
 
-from . import _deadline
-from ._backend import ops
+from ._waiters import Waited
 from .errors import error
 
 TYPE_CHECKING = False
@@ -32,11 +30,6 @@ if TYPE_CHECKING:
     from .errors import IPCError
 
     Self = TypeVar("Self", bound="Handle")
-    Result = TypeVar("Result")
-
-# How often a closing thread pushes one that waits; each push takes a millisecond. A thread that
-# blocks SIGURG cannot be pushed: it is left alone after this many.
-_PUSHES = 1000
 
 _owned: set[ref[Handle]] = set()
 _cleaning_pid = 0
@@ -66,7 +59,7 @@ def _clean_at_exit(pid: int) -> None:
         multiprocessing.Finalize(None, _close_owned, exitpriority=0)
 
 
-class Handle:
+class Handle(Waited):
     """Something in the kernel that we hold by its id.
 
     Subclasses say what it is (`kind`) and how to remove it (`_remove`), and may hold more
@@ -82,7 +75,7 @@ class Handle:
     kind = "object"
 
     def __init__(self, id: int, key: int | None, *, owner: bool) -> None:
-        self._waiting: list[int] = []  # kernel ids of our threads that wait on this handle
+        self._waiting = []
         self._owner_pid = 0
         self.key = key
         self.id = self._live = id
@@ -142,36 +135,6 @@ class Handle:
         if result < 0:
             raise self._error(result, "remove")
         self._owner_pid = 0
-
-    def _wake_waiters(self) -> None:
-        me = get_native_id()
-        for _ in range(_PUSHES):
-            others = [thread for thread in self._waiting if thread != me]
-            if not others:
-                return
-            for thread in others:
-                if ops.interrupt(thread) == -ESRCH and thread in self._waiting:
-                    self._waiting.remove(thread)  # it waits in the process that forked us
-
-    def _wait(
-        self, attempt: Callable[[int], int | Result], timeout: float | None, doing: str
-    ) -> int | Result:
-        """Call `attempt(deadline)` until it ends by something else than a signal."""
-        if timeout == 0:
-            return -EAGAIN
-        deadline = _deadline.after(timeout)
-        me = get_native_id()
-        self._waiting.append(me)
-        try:
-            # A signal handler in Python runs between two rounds. It may raise; it may close.
-            while self._live >= 0:
-                result = attempt(deadline)
-                if result != -EINTR:
-                    return result
-        finally:
-            if me in self._waiting:  # not if a handler has forked, and we are the child
-                self._waiting.remove(me)
-        raise error(EBADF, f"{doing} {self}")
 
     def _error(self, result: int, doing: str) -> IPCError:
         """What to raise for the `-errno` of a call on this handle."""

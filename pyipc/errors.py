@@ -13,11 +13,15 @@ __all__ = (
     "AccessError",
     "AlreadyExistsError",
     "ClosedError",
+    "DescriptorsLostError",
     "HalfMadeError",
     "IPCError",
+    "InUseError",
     "LimitError",
     "NotFoundError",
     "OutOfMemoryError",
+    "PeerGoneError",
+    "ProcessGoneError",
     "RemovedError",
     "TimedOutError",
     "UnsupportedError",
@@ -53,6 +57,18 @@ class RemovedError(IPCError):
     """The object was removed, before or while we waited for it (EIDRM)."""
 
 
+class InUseError(IPCError):
+    """Somebody still uses it in a way that forbids this (EBUSY)."""
+
+
+class PeerGoneError(IPCError, ConnectionError, EOFError):
+    """The other side has closed its end, or has ended (EPIPE, ECONNRESET, ECONNREFUSED)."""
+
+
+class ProcessGoneError(IPCError, ProcessLookupError):
+    """The process has ended, and its parent knows (ESRCH)."""
+
+
 class ClosedError(IPCError, ValueError):
     """This handle was closed (EBADF); the object itself may live on."""
 
@@ -79,6 +95,21 @@ class LimitError(IPCError):
     path: str | None = None
 
 
+class DescriptorsLostError(LimitError):
+    """A message has come, but not all of its descriptors; those that came are closed (MSG_CTRUNC).
+
+    With `limit` "RLIMIT_NOFILE" (EMFILE) this process has no room for them; without, the kernel kept
+    them back for a reason that it does not tell, such as a security module (EACCES).
+
+    Attributes:
+        data: The message's bytes, which are lost to nobody.
+        arrived: How many descriptors came, of a number that only the sender knows.
+    """
+
+    data: bytes = b""
+    arrived: int = 0
+
+
 class HalfMadeError(IPCError):
     """A semaphore set exists, but its maker has not initialised it (EAGAIN).
 
@@ -101,6 +132,11 @@ _BY_ERRNO: dict[int, type[IPCError]] = {
     _errno.ETIMEDOUT: TimedOutError,
     _errno.EIDRM: RemovedError,
     _errno.EBADF: ClosedError,
+    _errno.EBUSY: InUseError,
+    _errno.EPIPE: PeerGoneError,
+    _errno.ECONNRESET: PeerGoneError,
+    _errno.ECONNREFUSED: PeerGoneError,
+    _errno.ESRCH: ProcessGoneError,
     _errno.ENOMEM: OutOfMemoryError,
     _errno.ENOSYS: UnsupportedError,
     _errno.ENOTSUP: UnsupportedError,
@@ -114,6 +150,8 @@ _BETTER_TEXT = {
     _errno.ETIMEDOUT: "Timed out",
     _errno.EAGAIN: "Would have to wait",
     _errno.EBADF: "The handle is closed",
+    _errno.EBUSY: "In use",
+    _errno.EPIPE: "The other side is closed",
 }
 
 

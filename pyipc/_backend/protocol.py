@@ -10,7 +10,7 @@ called again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, Union
+from typing import Any, Optional, Protocol, TypeVar, Union
 
 # key, uid, gid, creator's uid, creator's gid, mode
 Owner = tuple[int, int, int, int, int, int]
@@ -24,6 +24,27 @@ SetFields = tuple[Owner, int, int, int]
 # Owner, then: bytes, messages, most bytes, send time, receive time, change time, the last
 # sender's pid, the last receiver's pid
 QueueFields = tuple[Owner, int, int, int, int, int, int, int, int]
+
+# pid, uid, gid
+Credentials = tuple[int, int, int]
+
+# pid, exit code or -1, signal or 0, whether it dumped core
+Exit = tuple[int, int, int, bool]
+
+# Data, the message's size, handles, credentials, pidfd, sender's address; and of a message that has
+# lost descriptors LOST or LOST_TABLE_FULL, with how many came and are closed.
+Incoming = tuple[
+    bytes,
+    int,
+    list[Any],
+    Optional[Credentials],
+    Any,
+    Optional[bytes],
+    Optional[tuple[int, int]],
+]
+
+# Size, seals, size of a huge page or 0, whether the descriptor is for reading only
+MemoryFields = tuple[int, int, int, bool]
 
 # What keeps a segment attached: gone with its last reference.
 Attachment = Any
@@ -52,6 +73,25 @@ class CommonOps(Protocol):
         """End the wait of that thread of ours in the kernel, if it is in one; call it again until it is."""
 
 
+class MappingOps(Protocol):
+    """Memory that is mapped: mmap(2), or by a segment."""
+
+    MAP_WRITABLE: int
+    MAP_PRIVATE: int
+
+    def map_memory(self, number: int, size: int, flags: int) -> Union[int, tuple[Attachment, Memory]]:
+        """Map so much of what a descriptor holds; readable, and shared, unless the flags say otherwise."""
+
+    def view(self, memory: Memory) -> Union[int, memoryview]:
+        """A view that keeps it mapped; -ENOTSUP of read-only memory where that is not safe."""
+
+    def copy_out(self, memory: Memory, offset: int, size: int) -> bytes:
+        """A copy of these bytes; of many, made without the GIL."""
+
+    def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
+        """Write these bytes; many, without the GIL. *data* may be a view of this very memory."""
+
+
 class SegmentOps(Protocol):
     """System V segments: shmget(2), shmop(2), shmctl(2)."""
 
@@ -78,17 +118,8 @@ class SegmentOps(Protocol):
     def shm_memory(self, attachment: Attachment, size: int, read_only: bool) -> Memory:
         """Its bytes; keeps the attachment alive."""
 
-    def view(self, memory: Memory) -> Union[int, memoryview]:
-        """A view that keeps it mapped; -ENOTSUP of read-only memory where that is not safe."""
-
     def shm_populate(self, memory: Memory) -> int:
         """Make every page of it present."""
-
-    def copy_out(self, memory: Memory, offset: int, size: int) -> bytes:
-        """A copy of these bytes; of many, made without the GIL."""
-
-    def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
-        """Write these bytes; many, without the GIL. *data* may be a view of this very memory."""
 
     def now_shm_size(self, id: int) -> int:
         """Its size, as IPC_STAT has it."""
@@ -199,5 +230,154 @@ class QueueOps(Protocol):
         """IPC_RMID."""
 
 
-class Backend(CommonOps, SegmentOps, SemaphoreOps, QueueOps, Protocol):
+class Descriptor:
+    """The owner of a descriptor, or of none; a base of handles, which each backend has its own of.
+
+    It closes what it owns when it goes, with a `ResourceWarning`. Each of its calls is one step, which
+    no signal handler can come between; so is each call of a backend that makes a descriptor `into` one.
+    """
+
+    #: What it owns, or -1.
+    _number: int
+
+    def fileno(self) -> int:
+        """Its number; `self._refuse()` raises if there is none."""
+        raise NotImplementedError
+
+    def _close(self) -> int:
+        """Close it, if it owns one."""
+        raise NotImplementedError
+
+    def _take(self) -> int:
+        """Its number, which from now on is the caller's; or -1."""
+        raise NotImplementedError
+
+
+class DescriptorOps(Protocol):
+    """Descriptors, eventfd(2), and the pidfds of pidfd_open(2)."""
+
+    Descriptor: type[Any]
+    READABLE: int
+    WRITABLE: int
+
+    def now_adopt(self, into: Any, number: int) -> int:
+        """Own this open number, which is close-on-exec from now on."""
+
+    def now_duplicate(self, into: Any, number: int) -> int:
+        """Own a copy of it (F_DUPFD_CLOEXEC)."""
+
+    def now_move(self, source: Any, into: Any) -> int:
+        """Own what another one owned."""
+
+    def close_all(self, handles: list[Any]) -> None:
+        """Close each of them."""
+
+    def fd_wait(self, number: int, events: int, deadline: int) -> int:
+        """Wait until it is READABLE or WRITABLE, has an error, or the other side has gone (poll(2))."""
+
+    def now_eventfd(self, into: Any, initial: int, semaphore: bool) -> int:
+        """A new eventfd."""
+
+    def now_eventfd_read(self, eventfd: Any) -> int:
+        """Take its value, or 1 of a semaphore; -EAGAIN of 0."""
+
+    def now_eventfd_write(self, eventfd: Any, value: int) -> int:
+        """Add to it; -EAGAIN if it would pass its maximum."""
+
+    def now_pidfd_open(self, into: Any, pid: int) -> int:
+        """The process that has this pid now."""
+
+    def now_pidfd_send(self, pidfd: Any, signal: int) -> int:
+        """Send it a signal."""
+
+    def now_pidfd_status(self, pidfd: Any, reap: bool) -> Union[int, Exit]:
+        """How a child of ours ended; -EAGAIN while it runs, -ECHILD of others."""
+
+    def now_pidfd_getfd(self, into: Any, pidfd: Any, theirs: int) -> int:
+        """A copy of a descriptor of that process."""
+
+
+class PassingOps(Protocol):
+    """Descriptors over Unix sockets: unix(7), cmsg(3)."""
+
+    STREAM: int
+    DATAGRAM: int
+    SEQPACKET: int
+    MOST_FDS: int
+    LOST: int
+    LOST_TABLE_FULL: int
+
+    def now_socketpair(self, kind: int, one: Any, other: Any) -> int:
+        """Two connected Unix sockets."""
+
+    def now_socket_kind(self, sock: int) -> int:
+        """SO_TYPE."""
+
+    def now_socket_is_unix(self, sock: int) -> int:
+        """1 of a Unix socket, 0 of another, -ENOTSOCK of what is none."""
+
+    def now_send(
+        self,
+        sock: int,
+        data: bytes,
+        numbers: list[int],
+        credentials: Optional[Credentials],
+        address: Optional[bytes],
+    ) -> int:
+        """One sendmsg(2): how many bytes went, and with the first of them all the descriptors."""
+
+    def now_receive(self, sock: int, size: int, handle: type) -> Union[int, Incoming]:
+        """One recvmsg(2), for handles of this type; -EPIPE at the end of a connection."""
+
+    def now_message_size(self, sock: int) -> int:
+        """The size of the next message, which stays where it is."""
+
+    def now_pass_credentials(self, sock: int, credentials: bool, pidfd: bool) -> int:
+        """Whether messages shall come with their sender's credentials, and its pidfd."""
+
+    def now_peer(self, sock: int) -> Union[int, Credentials]:
+        """SO_PEERCRED; -ENOTCONN if there is none."""
+
+    def now_peer_pidfd(self, into: Any, sock: int) -> int:
+        """SO_PEERPIDFD; -ENOTSUP if the kernel is older."""
+
+
+class MemoryOps(Protocol):
+    """Memory behind a descriptor: memfd_create(2)."""
+
+    MEMORY_HUGE_2M: int
+    MEMORY_HUGE_1G: int
+    SEAL_SEAL: int
+    SEAL_SHRINK: int
+    SEAL_GROW: int
+    SEAL_WRITE: int
+    SEAL_FUTURE_WRITE: int
+
+    def memory_create(self, into: Any, size: int, flags: int) -> int:
+        """New memory, sealed against shrinking; its pages are not there yet."""
+
+    def memory_reserve(self, number: int, offset: int, size: int) -> int:
+        """Make pages present, growing the file if need be: how many bytes of them are done."""
+
+    def memory_grow(self, number: int, size: int) -> int:
+        """To at least this size."""
+
+    def now_memory_stat(self, number: int) -> Union[int, MemoryFields]:
+        """What it is; -ENODEV of what has no size."""
+
+    def memory_seal(self, number: int, seals: int) -> int:
+        """F_ADD_SEALS; -EBUSY of a seal against writing, while writable mappings exist."""
+
+
+class Backend(
+    CommonOps,
+    MappingOps,
+    SegmentOps,
+    SemaphoreOps,
+    QueueOps,
+    DescriptorOps,
+    PassingOps,
+    MemoryOps,
+    Protocol,
+):
     """All of it."""

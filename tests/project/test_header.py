@@ -13,6 +13,7 @@ from pyipc import _backend
 
 PACKAGE = Path(pyipc.__file__).parent
 HEADER = PACKAGE.parent / "csrc" / "pyipc_core.h"
+NATIVE = "\n".join(path.read_text() for path in sorted((PACKAGE / "_backend").glob("native*.py")))
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +57,7 @@ def test_every_function_returns_a_value_or_minus_errno(region):
 
 
 def test_the_backend_uses_every_function_of_the_core(region):
-    used = (PACKAGE / "_backend" / "native.py").read_text()
-    unused = {name for name in functions(region) if f"_lib.{name}" not in used}
+    unused = {name for name in functions(region) if f"lib.{name}" not in NATIVE}
     assert not unused
 
 
@@ -69,7 +69,7 @@ def test_the_stub_has_what_the_backend_uses(core):
             names.add(node.name)
         elif isinstance(node, ast.AnnAssign):
             names.add(node.target.id)
-    used = set(re.findall(r"\b_core\.(\w+)", (PACKAGE / "_backend" / "native.py").read_text()))
+    used = set(re.findall(r"\bcore\.(\w+)", NATIVE))
     assert used <= names
     for name in names:
         assert hasattr(core, name), name

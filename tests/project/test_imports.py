@@ -34,12 +34,13 @@ def test_importing_pyipc_brings_nothing_heavy():
     assert {name for name in loaded if name.startswith("pyipc")} == {"pyipc", "pyipc.errors"}
 
 
-def test_importing_a_chapter_brings_nothing_heavy_either():
+@pytest.mark.parametrize("chapter", ["fds", "memory", "sysv"])
+def test_importing_a_chapter_brings_nothing_heavy_either(chapter):
     if pyipc.backend() != "native":
         pytest.skip("what the fallback falls back to imports what it likes")
-    loaded = loaded_by("import pyipc.sysv")
+    loaded = loaded_by(f"import pyipc.{chapter}")
     assert not loaded & HEAVY
-    assert "pyipc.sysv" in loaded
+    assert f"pyipc.{chapter}" in loaded
     assert not any(name.startswith("pyipc._backend.fallback") for name in loaded)
 
 

@@ -41,7 +41,7 @@ def importers(*wanted):
 
 
 def test_one_module_imports_the_compiled_core():
-    assert importers("_core") == {"_backend/native.py"}
+    assert importers("_core") == {"_backend/native_core.py"}
 
 
 def test_only_the_fallback_imports_what_it_falls_back_to():

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * descriptors.c -- descriptors that have one owner, waiting for one, and eventfds.
+ *
+ * A descriptor is a number, and a number can be lost or closed twice.  Python may run a signal
+ * handler, which may raise, after any call; between "the kernel gave us 7" and "somebody is
+ * responsible for 7" there must be no such place.  So each descriptor has an int in memory that
+ * owns it from the moment it exists: whatever makes one writes it there, and closing, moving and
+ * giving away are one call each, which leaves -1 behind.  Who reads -1 has nothing to do.
+ *
+ * The exchange is atomic for programs that run Python without a GIL.  It orders nothing else:
+ * the number is all there is to say.  Calls that use what they are given take the owner, not the
+ * number: with the GIL held, nobody can close it and let the number come to mean another file.
+ */
+#define _GNU_SOURCE		/* ppoll() */
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* As semop does: a signal that came after Python looked and before we sleep is noticed then. */
+enum { NET_NS = PYIPC_SECOND };
+
+int pyipc_now_fd_take(int32_t *fd)
+{
+	return __atomic_exchange_n(fd, -1, __ATOMIC_RELAXED);
+}
+
+/* What close(2) says is of no use to a retry: Linux has freed the number whatever it says. */
+int pyipc_fd_close(int32_t *fd)
+{
+	int number = pyipc_now_fd_take(fd);
+
+	return number < 0 ? 0 : (int) neg_errno(close(number));
+}
+
+int pyipc_now_fd_move(int32_t *from, int32_t *to)
+{
+	int number = pyipc_now_fd_take(from);
+
+	if (number < 0)
+		return -EBADF;
+	*to = number;
+	return 0;
+}
+
+int pyipc_now_fd_adopt(int number, int32_t *ret_fd)
+{
+	int flags = fcntl(number, F_GETFD);
+
+	if (flags == -1)
+		return -errno;
+	if (!(flags & FD_CLOEXEC) && fcntl(number, F_SETFD, flags | FD_CLOEXEC) == -1)
+		return -errno;
+	*ret_fd = number;
+	return 0;
+}
+
+static int own(int64_t number, int32_t *ret_fd)
+{
+	if (number < 0)
+		return (int) number;
+	*ret_fd = (int) number;
+	return 0;
+}
+
+int pyipc_now_fd_duplicate(int number, int32_t *ret_fd)
+{
+	return own(neg_errno(fcntl(number, F_DUPFD_CLOEXEC, 0)), ret_fd);
+}
+
+/* Until it is readable or writable, or has an error or a hang-up, which the next call will name. */
+int pyipc_fd_wait(int number, int events, int64_t deadline_ns)
+{
+	struct pollfd waiting = { .fd = number };
+	int64_t left = deadline_ns - monotonic_ns();
+	struct timespec span;
+	int64_t result;
+
+	if (number < 0)			/* poll(2) would sleep over it */
+		return -EBADF;
+	if (events & PYIPC_READABLE)
+		waiting.events |= POLLIN;
+	if (events & PYIPC_WRITABLE)
+		waiting.events |= POLLOUT;
+	if (left < 0)
+		left = 0;
+	span = ns_to_timespec(left < NET_NS ? left : NET_NS);
+	result = neg_errno(ppoll(&waiting, 1, &span, NULL));
+	if (result < 0)
+		return (int) result;
+	if (result == 0)
+		return left < NET_NS ? -ETIMEDOUT : -EINTR;
+	return waiting.revents & POLLNVAL ? -EBADF : 0;
+}
+
+int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd)
+{
+	int flags = EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0);
+
+	return own(neg_errno(eventfd(initial, flags)), ret_fd);
+}
+
+/* The descriptor need not be ours, nor non-blocking: another process may have made it, or have
+ * cleared the flag that all share.  poll(2) says whether the call would wait; where several take
+ * from one counter, only O_NONBLOCK makes that sure. */
+static int ready(int number, short events)
+{
+	struct pollfd now = { .fd = number, .events = events };
+	int64_t result = neg_errno(poll(&now, 1, 0));
+
+	if (result < 0)
+		return (int) result;
+	if (now.revents & POLLNVAL)
+		return -EBADF;
+	return now.revents ? 0 : -EAGAIN;
+}
+
+static int is_blocking(int number)
+{
+	int flags = fcntl(number, F_GETFL);
+
+	return flags == -1 || !(flags & O_NONBLOCK);
+}
+
+int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value)
+{
+	int number = number_of(fd);
+	uint64_t value;
+	int64_t result = is_blocking(number) ? ready(number, POLLIN) : 0;
+
+	if (result == 0)
+		result = neg_errno(read(number, &value, sizeof value));
+	if (result < 0)
+		return (int) result;
+	if (result != sizeof value)
+		return -EINVAL;
+	*ret_value = value;
+	return 0;
+}
+
+int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value)
+{
+	int number = number_of(fd);
+	int64_t result = is_blocking(number) ? ready(number, POLLOUT) : 0;
+
+	if (result == 0)
+		result = neg_errno(write(number, &value, sizeof value));
+	return result < 0 ? (int) result : 0;
+}

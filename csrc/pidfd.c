@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pidfd.c -- processes by descriptor: open, signal, how it ended, a copy of its descriptors.
+ *
+ * A pid is a number that another process may have by the time it is used; a pidfd means one
+ * process for ever.  The calls are younger than the C libraries we are built for.
+ */
+#define _GNU_SOURCE		/* syscall() */
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424	/* Linux 5.1, the same on every machine */
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434		/* 5.3 */
+#endif
+#ifndef SYS_pidfd_getfd
+#define SYS_pidfd_getfd 438		/* 5.6 */
+#endif
+
+enum { BY_PIDFD = 3 };			/* P_PIDFD, Linux 5.4 */
+
+int pyipc_now_pidfd_open(int pid, int32_t *ret_fd)
+{
+	int64_t number = neg_errno(syscall(SYS_pidfd_open, pid, 0));
+
+	if (number < 0)
+		return (int) number;
+	*ret_fd = (int) number;		/* a pidfd is born CLOEXEC */
+	return 0;
+}
+
+int pyipc_now_pidfd_send(const int32_t *fd, int signal_number)
+{
+	return (int) neg_errno(syscall(SYS_pidfd_send_signal, number_of(fd), signal_number, NULL, 0));
+}
+
+/* How a child of ours has ended: -EAGAIN while it runs, -ECHILD of a process that is no child of
+ * ours, or that somebody has reaped.  Without reap it stays a zombie, for whom it belongs to. */
+int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit)
+{
+	siginfo_t info = { 0 };
+	int64_t result = neg_errno(waitid((idtype_t) BY_PIDFD, (id_t) number_of(fd), &info,
+					  WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)));
+
+	if (result < 0)
+		return (int) result;
+	if (info.si_pid == 0)
+		return -EAGAIN;
+	*ret_exit = (struct pyipc_exit){
+		.pid = info.si_pid,
+		.code = info.si_code == CLD_EXITED ? info.si_status : -1,
+		.signal = info.si_code == CLD_EXITED ? 0 : info.si_status,
+		.dumped = info.si_code == CLD_DUMPED,
+	};
+	return 0;
+}
+
+int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd)
+{
+	int64_t copy = neg_errno(syscall(SYS_pidfd_getfd, number_of(fd), theirs, 0));
+
+	if (copy < 0)
+		return (int) copy;
+	*ret_fd = (int) copy;		/* CLOEXEC, says pidfd_getfd(2) */
+	return 0;
+}

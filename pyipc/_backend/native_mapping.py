@@ -1,0 +1,59 @@
+"""Mapped memory over the compiled core; see native.py."""
+
+from __future__ import annotations
+
+from errno import ENOTSUP
+
+from . import standard_mapping
+from .native_core import HOT, core, ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ("MAP_PRIVATE", "MAP_WRITABLE", "copy_in", "copy_out", "map_memory", "view")
+
+MAP_WRITABLE = lib.PYIPC_MAP_WRITABLE
+MAP_PRIVATE = lib.PYIPC_MAP_PRIVATE
+
+
+class Unseen:
+    """Memory that can be read, but not looked at."""
+
+    __slots__ = ("memory",)
+
+    def __init__(self, memory: Any) -> None:
+        self.memory = memory
+
+
+def view(memory: Any) -> int | memoryview:
+    return -ENOTSUP if type(memory) is Unseen else memory[:]
+
+
+# Copying more than this takes longer than another thread should wait for the GIL.
+_COPY_WITH_GIL = 65536
+
+
+def copy_out(memory: Any, offset: int, size: int) -> bytes:
+    if type(memory) is Unseen:
+        copy: bytes = memory.memory[offset : offset + size]
+        return copy
+    if not HOT or size <= _COPY_WITH_GIL:
+        return memory[offset : offset + size].tobytes()
+    source = ffi.from_buffer(memory) + offset
+    return core.copy_out(int(ffi.cast("intptr_t", source)), size)
+
+
+def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+    size = len(data)
+    if size <= _COPY_WITH_GIL:
+        memory[offset : offset + size] = data
+    else:
+        lib.pyipc_copy(ffi.from_buffer(memory) + offset, ffi.from_buffer(data), size)
+
+
+def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:
+    if not HOT:
+        return standard_mapping.map_memory(number, size, flags)
+    attachment = core.map(number, size, flags)
+    return attachment if isinstance(attachment, int) else (attachment, memoryview(attachment))

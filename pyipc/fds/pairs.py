@@ -1,0 +1,45 @@
+"""Connected pairs of Unix sockets (socketpair(2))."""
+
+from __future__ import annotations
+
+import os
+
+from .._backend import ops
+from .._descriptor import Handle
+from ..errors import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
+_KINDS = {"stream": ops.STREAM, "datagram": ops.DATAGRAM, "seqpacket": ops.SEQPACKET}
+
+
+def socketpair(kind: str = "seqpacket") -> tuple[socket, socket]:
+    """Two connected Unix sockets, close-on-exec: standard `socket.socket` objects.
+
+    Args:
+        kind: "seqpacket": messages keep their bounds, and the end can be told; "datagram": they keep
+            their bounds; "stream": bytes.
+
+    Raises:
+        LimitError: RLIMIT_NOFILE, or the system's limit on open files.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind is one of {', '.join(_KINDS)}, not {kind!r}")
+    with Handle._empty() as one, Handle._empty() as other:
+        check(ops.now_socketpair(_KINDS[kind], one, other), f"make a pair of {kind} sockets")
+        return _as_socket(one, _KINDS[kind]), _as_socket(other, _KINDS[kind])
+
+
+def _as_socket(handle: Handle, kind: int) -> socket:
+    """A socket on the same open file.
+
+    Handing the number over, `socket(fileno=handle.detach())`, would leave it to nobody for a moment.
+    A socket of its own is owned from birth, and dup3(2) puts another file under its number.
+    """
+    import socket
+
+    sock = socket.socket(socket.AF_UNIX, kind)
+    os.dup2(handle.fileno(), sock.fileno(), inheritable=False)
+    return sock

@@ -1,0 +1,298 @@
+"""Memory behind a descriptor (memfd_create(2), fcntl(2) on seals)."""
+
+from __future__ import annotations
+
+from errno import EACCES, EBADF, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
+
+from .. import _pickling
+from .._backend import ops
+from .._descriptor import Handle
+from .._mapping import Mapped
+from ..errors import check, error, limit_error
+from . import room
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .._backend.protocol import Descriptor, MemoryFields
+    from ..errors import IPCError
+
+_HUGE = {
+    None: (0, 1, ""),
+    "2M": (ops.MEMORY_HUGE_2M, 2 << 20, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
+    "1G": (ops.MEMORY_HUGE_1G, 1 << 30, "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"),
+}
+
+_NO_WRITING = ops.SEAL_WRITE | ops.SEAL_FUTURE_WRITE
+
+
+@ops.accelerate("read", "write")
+class Memory(Mapped, Handle):
+    """Shared memory without a name, mapped into this process.
+
+    Views and arrays of it outlive `close()`. It never shrinks.
+
+    Args:
+        size: Bytes, at least 1; all zero. With huge pages rounded up to whole ones.
+        huge_pages: "2M" or "1G": make it of pages of that size.
+        reserve: Make every page present now (about 0.3 ms a MiB), so that a lack of memory is an error
+            here; else it is the kernel's out-of-memory killer at some later touch.
+
+    Attributes:
+        size: Bytes that are mapped.
+        read_only: Whether it can only be read here.
+
+    Raises:
+        OutOfMemoryError: There is not that much memory.
+        LimitError: The memory cgroup's limit, RLIMIT_FSIZE, RLIMIT_NOFILE, or too few huge pages.
+    """
+
+    __slots__ = ("_attachment", "_huge", "_memory", "_reserve", "_trust", "read_only", "size")
+    kind = "memory"
+    _attachment: Any
+    _huge: str | None
+    _reserve: bool
+    _trust: bool
+
+    @classmethod
+    def _empty(cls) -> Memory:
+        memory = cls.__new__(cls)
+        memory._prepare(None, True)
+        return memory
+
+    def _prepare(self, huge_pages: str | None, reserve: bool) -> None:
+        self._attachment = self._memory = None
+        self._huge, self._reserve, self._trust = huge_pages, reserve, False
+        self.read_only, self.size = False, 0
+
+    def __init__(self, size: int, *, huge_pages: str | None = None, reserve: bool = True) -> None:
+        _check_size(size)
+        if huge_pages not in _HUGE:
+            raise ValueError(f"huge_pages is None, '2M' or '1G', not {huge_pages!r}")
+        if huge_pages and not reserve:
+            raise ValueError("huge pages that are not reserved may not be there when they are touched")
+        flags, page, _ = _HUGE[huge_pages]
+        self._prepare(huge_pages, reserve)
+        size = -(-size // page) * page
+        result = ops.memory_create(self, size, flags)
+        try:
+            if result < 0:
+                raise self._cannot(result, f"create memory of {size} bytes", size)
+            self._reserve_pages(0, size)
+            self._map_all()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def from_fd(cls, descriptor: int | Handle, *, read_only: bool = False, trust: bool = False) -> Memory:
+        """Map the memory behind a descriptor, such as one that was received, and own that.
+
+        What could shrink is refused, since to touch what is not there any more would end this process
+        with SIGBUS: memory must be sealed against shrinking, as every `Memory` is from birth; of huge
+        pages, against writing, since holes can be punched into them.
+
+        Args:
+            descriptor: A number that nobody else will close, or a handle, which gives its own up; both
+                only if this succeeds.
+            read_only: Map it for reading alone. What is sealed against writing, or whose descriptor is
+                for reading alone, is mapped so anyway.
+            trust: Take what is not sealed too, such as a file: nobody will shrink it.
+
+        Raises:
+            AccessError: It could shrink; or its descriptor forbids mapping.
+            IPCError: ENODEV: it is no memory and no file; EINVAL: it is empty.
+        """
+        memory = cls._empty()
+        number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+        doing = f"map the memory of descriptor {number}"
+        fields = _stat(number, doing)
+        _refuse_what_shrinks(fields, trust, doing)
+        memory._trust, memory.read_only = trust, read_only
+        # By its own descriptor, so that the caller's is left alone if mapping fails.
+        check(ops.now_duplicate(memory, number), doing)
+        try:
+            memory._map_all()
+            if isinstance(descriptor, int):
+                Handle(descriptor).close()
+            else:
+                descriptor.close()
+        except BaseException:
+            memory.close()
+            raise
+        return memory
+
+    @classmethod
+    def _arrived(cls, owner: Descriptor, *how: Any) -> Memory:
+        read_only, trust = how
+        with Handle(owner) as handle:
+            return cls.from_fd(handle, read_only=read_only, trust=trust)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _pickling.reduce(self, self.read_only, self._trust)
+
+    # ---- how big it is ----
+
+    def grow(self, size: int) -> None:
+        """Make it at least *size* bytes, and map all of it; the new ones are zero.
+
+        Another process sees them when it calls `grow` too. Views of before stay as they are.
+
+        Raises:
+            AccessError: It is sealed or frozen.
+            OutOfMemoryError, LimitError: As for a new one.
+        """
+        _check_size(size)
+        number = self.fileno()
+        now = _stat(number, f"grow {self}")
+        page = now[2] or 1
+        size = -(-size // page) * page
+        if size > now[0]:
+            doing = f"grow {self} to {size} bytes"
+            if now[1] & ops.SEAL_GROW:
+                raise error(EPERM, f"{doing}: it is sealed")
+            if self._reserve:
+                self._reserve_pages(now[0], size - now[0])
+            else:
+                result = ops.memory_grow(number, size)
+                if result < 0:
+                    raise self._cannot(result, doing, size - now[0])
+        self._map_all()
+
+    def seal(self) -> None:
+        """Let it grow no more, in any process.
+
+        Raises:
+            AccessError: It is sealed for good, by `freeze()` or somebody else.
+        """
+        self._seal(ops.SEAL_GROW)
+
+    def freeze(self) -> None:
+        """Let nobody write to it any more, in any process; whoever receives it can rely on that.
+
+        Views of before that live on in this process, or a process that has it mapped for writing,
+        stand in the way.
+
+        Raises:
+            InUseError: Somebody, here or elsewhere, may still write through a view or mapping.
+            AccessError: It is sealed in another way, or cannot be sealed.
+        """
+        if self.frozen:
+            return
+        attachment, memory = self._attachment, self._memory
+        self._attachment = self._memory = None
+        del attachment, memory  # unmapped now, unless a view lives
+        try:
+            self._seal(ops.SEAL_WRITE | ops.SEAL_GROW | ops.SEAL_SHRINK | ops.SEAL_SEAL)
+        finally:
+            if not self.closed:
+                self._map_all()
+
+    @property
+    def sealed(self) -> bool:
+        """Whether it can grow no more."""
+        return bool(self._seals() & ops.SEAL_GROW)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nobody can write to it, for good."""
+        frozen: int = ops.SEAL_WRITE | ops.SEAL_SHRINK
+        return self._seals() & frozen == frozen
+
+    def _seals(self) -> int:
+        return _stat(self.fileno(), f"look at the seals of {self}")[1]
+
+    def _seal(self, seals: int) -> None:
+        result = ops.memory_seal(self.fileno(), seals)
+        if result < 0:
+            raise self._error(result, "seal" if seals == ops.SEAL_GROW else "freeze")
+
+    # ---- pages and mappings ----
+
+    def _reserve_pages(self, offset: int, size: int) -> None:
+        if not self._reserve:
+            return
+        doing = f"reserve {size} bytes for {self}"
+        if self._huge is None:
+            room.refuse_what_does_not_fit(size, doing)
+        end = offset + size
+        while offset < end:
+            done = ops.memory_reserve(self.fileno(), offset, end - offset)
+            if done >= 0:
+                offset += done
+            elif done != -EINTR:  # a signal's handler runs now, in Python; then this piece again
+                raise self._cannot(done, doing, size)
+
+    def _map_all(self) -> None:
+        """Map as much as there is; views of the mapping before keep that."""
+        size, seals, _, reading = _stat(self.fileno(), f"map {self}")
+        if size == 0:
+            raise error(EINVAL, f"map {self}, which is empty")
+        self.read_only = self.read_only or reading or bool(seals & _NO_WRITING)
+        flags = ops.MAP_PRIVATE if seals & ops.SEAL_WRITE else 0
+        if not self.read_only:
+            flags |= ops.MAP_WRITABLE
+        mapped = ops.map_memory(self.fileno(), size, flags)
+        if isinstance(mapped, int):
+            raise self._cannot(mapped, f"map {size} bytes of {self}", size)
+        self._attachment, self._memory = mapped
+        self.size = size
+        if self.closed:  # by another thread, meanwhile
+            self._let_go()
+
+    def _map(self) -> Any:
+        if self.closed:
+            self._refuse()
+        memory = self._memory
+        if memory is None:
+            raise error(EBADF, f"use {self} while it is being frozen")
+        return memory
+
+    def _let_go(self) -> None:
+        self._attachment = self._memory = None
+
+    def close(self) -> None:
+        """Let go of it; the kernel frees it with the last who has it, views included."""
+        self._let_go()
+        super().close()
+
+    def _cannot(self, result: int, doing: str, size: int) -> IPCError:
+        if self._huge and result in (-ENOMEM, -ENOSPC):
+            limit, path = f"{self._huge} huge pages", _HUGE[self._huge][2]
+            return limit_error(-result, doing, limit, None, path)
+        if result == -EFBIG:
+            return limit_error(EFBIG, doing, "RLIMIT_FSIZE", _file_size_limit(), None)
+        return error(ENOMEM if result == -ENOSPC else -result, doing)
+
+    def __repr__(self) -> str:
+        return f"<memory of {self.size} bytes{', closed' if self.closed else ''}>"
+
+
+def _check_size(size: int) -> None:
+    if not isinstance(size, int):
+        raise TypeError(f"size is an int, not {type(size).__name__}")
+    if not 1 <= size < 1 << 62:
+        raise ValueError(f"memory has 1 to 2**62-1 bytes, not {size}")
+
+
+def _stat(number: int, doing: str) -> MemoryFields:
+    fields = ops.now_memory_stat(number)
+    if isinstance(fields, int):
+        raise error(-fields, doing)
+    return fields
+
+
+def _refuse_what_shrinks(fields: MemoryFields, trust: bool, doing: str) -> None:
+    _, seals, huge, _ = fields
+    needed = ops.SEAL_WRITE if huge else ops.SEAL_SHRINK
+    if not trust and not seals & needed:
+        which = "writing, as huge pages must be" if huge else "shrinking"
+        raise error(EACCES, f"{doing}: it is not sealed against {which} (trust=True takes it all the same)")
+
+
+def _file_size_limit() -> int:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0]
