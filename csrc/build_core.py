@@ -57,7 +57,7 @@ ffi.set_source(
     "pyipc._core",
     PREAMBLE,
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=["csrc/pyipc_core.h", "csrc/internal.h"],
+    depends=["csrc/pyipc_core.h", "csrc/internal.h", "csrc/python_face.h"],
     include_dirs=["csrc"],
     extra_compile_args=["-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
 )

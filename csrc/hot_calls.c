@@ -20,18 +20,10 @@
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
-#define Py_LIMITED_API 0x03090000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "internal.h"
-
-/* In CPython since 3.7 and unchanged; a part of the stable ABI, by name, only from 3.10 on. */
-#ifndef METH_FASTCALL
-#define METH_FASTCALL 0x0080
-#endif
+#include "python_face.h"
 
 /* Copies up to this size keep the GIL: COPY_WITH_GIL in _mapping.py. */
 enum { COPY_WITH_GIL = 65536 };
@@ -52,8 +44,6 @@ struct buffer {
 	void *internal;
 };
 
-typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
-
 /* Names and types that never change once the module is made. */
 static struct {
 	PyObject *live, *attachment, *memory;
@@ -68,59 +58,11 @@ static struct {
 static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
 			   PyObject *names)
 {
-	Py_ssize_t named = names ? PyTuple_Size(names) : 0;
 	PyObject *method = PyObject_GetAttrString(self, name);
-	PyObject *positional = PyTuple_New(count);
-	PyObject *keywords = named ? PyDict_New() : NULL;
-	PyObject *result = NULL;
+	PyObject *result = method ? start_over(method, args, count, names) : NULL;
 
-	if (!method || !positional || (named && !keywords))
-		goto done;
-	for (Py_ssize_t i = 0; i < count; i++) {
-		Py_INCREF(args[i]);
-		if (PyTuple_SetItem(positional, i, args[i]) < 0)
-			goto done;
-	}
-	for (Py_ssize_t i = 0; i < named; i++)
-		if (PyDict_SetItem(keywords, PyTuple_GetItem(names, i), args[count + i]) < 0)
-			goto done;
-	result = PyObject_Call(method, positional, keywords);
-done:
 	Py_XDECREF(method);
-	Py_XDECREF(positional);
-	Py_XDECREF(keywords);
 	return result;
-}
-
-/* Sort the arguments into ret_given, by position or by name; 0 if one of them is not among the
- * first few that a plain call may have (most of them), or was not given though it is needed. */
-static int sort_out(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t needed,
-		    PyObject *const *known_names, Py_ssize_t most, PyObject **ret_given)
-{
-	Py_ssize_t named = names ? PyTuple_Size(names) : 0;
-	Py_ssize_t place;
-
-	if (count < needed || count > most)
-		return 0;
-	for (place = 0; place < most; place++)
-		ret_given[place] = place < count ? args[place] : NULL;
-	for (Py_ssize_t i = 0; i < named; i++) {
-		for (place = count; place < most; place++)
-			if (PyTuple_GetItem(names, i) == known_names[place])
-				break;
-		if (place == most)
-			return 0;
-		ret_given[place] = args[count + i];
-	}
-	return 1;
-}
-
-/* A timeout that Python would accept, and that does not matter as long as nothing has to wait. */
-static int plain_timeout(PyObject *timeout)
-{
-	if (!timeout || timeout == Py_None)
-		return 1;
-	return PyFloat_CheckExact(timeout) && PyFloat_AsDouble(timeout) >= 0;
 }
 
 /* No argument, or a timeout. */
@@ -133,21 +75,6 @@ static int at_most_a_timeout(PyObject *const *args, Py_ssize_t count, PyObject *
 	return sort_out(args, count, names, 0, known.acquire, 1, &timeout) && plain_timeout(timeout);
 }
 
-/* An int that fits, or its default if none was given; 0 if it is something else. */
-static int plain_number(PyObject *value, long long by_default, long long *ret_number)
-{
-	*ret_number = by_default;
-	if (!value)
-		return 1;
-	if (!PyLong_CheckExact(value))
-		return 0;
-	*ret_number = PyLong_AsLongLong(value);
-	if (*ret_number != -1 || !PyErr_Occurred())
-		return 1;
-	PyErr_Clear();
-	return 0;
-}
-
 /* The handle's id, or -1, which the kernel refuses: closed, or not a handle at all. */
 static int live_id(PyObject *handle)
 {
@@ -158,12 +85,6 @@ static int live_id(PyObject *handle)
 	if (id == -1)
 		PyErr_Clear();
 	return (int) id;
-}
-
-static PyObject *none(void)
-{
-	Py_INCREF(Py_None);
-	return Py_None;
 }
 
 /* ---- semaphores ---- */

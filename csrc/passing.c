@@ -209,14 +209,14 @@ int64_t pyipc_now_message_size(int sock)
 	return neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
 }
 
-/* All that it still owns. */
+/* All that it still owns.  A message is one thread's, so there is nothing to exchange. */
 int pyipc_message_close(struct pyipc_message *message)
 {
 	for (int i = 0; i < message->count && i < PYIPC_MOST_FDS; i++)
-		(void) pyipc_fd_close(&message->fds[i]);
-	(void) pyipc_fd_close(&message->pidfd);
+		if (message->fds[i] >= 0)
+			(void) close(message->fds[i]);
 	message->count = 0;
-	return 0;
+	return pyipc_fd_close(&message->pidfd);
 }
 
 /* ---- who is there ---- */

@@ -11,21 +11,29 @@
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
-#define Py_LIMITED_API 0x03090000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <sys/socket.h>
 
-#include "internal.h"
+#include "python_face.h"
 
 /* ---- the owner ---- */
 
 struct descriptor {
 	PyObject_HEAD
-	int number;		/* -1: none; set as soon as the object is there, for 0 is one */
+	int32_t number;		/* -1: none; set as soon as the object is there, for 0 is one */
 };
 
 static PyTypeObject *descriptor_type;
+
+/* With the GIL held, an exchange need not be atomic, which costs six times as much. */
+static int taken(int32_t *number)
+{
+	int old = *number;
+
+	*number = -1;
+	return old;
+}
 
 static PyObject *with_number(PyTypeObject *type, int number)
 {
@@ -43,15 +51,16 @@ static PyObject *descriptor_new(PyTypeObject *type, PyObject *args, PyObject *ke
 	return with_number(type, -1);
 }
 
-static int close_without_gil(int *number)
+static int close_without_gil(int32_t *number)
 {
-	int result;
+	int32_t closing = taken(number);
+	int result = 0;
 
-	if (*number < 0)
-		return 0;
-	Py_BEGIN_ALLOW_THREADS
-	result = pyipc_fd_close(number);	/* the object is the caller's, so it stays */
-	Py_END_ALLOW_THREADS
+	if (closing >= 0) {
+		Py_BEGIN_ALLOW_THREADS
+		result = pyipc_fd_close(&closing);
+		Py_END_ALLOW_THREADS
+	}
 	return result;
 }
 
@@ -87,7 +96,7 @@ static PyObject *descriptor_close(PyObject *self, PyObject *unused)
 static PyObject *descriptor_take(PyObject *self, PyObject *unused)
 {
 	(void) unused;
-	return PyLong_FromLong(pyipc_now_fd_take(&((struct descriptor *) self)->number));
+	return PyLong_FromLong(taken(&((struct descriptor *) self)->number));
 }
 
 static PyObject *descriptor_fileno(PyObject *self, PyObject *unused)
@@ -125,15 +134,9 @@ static PyObject *handles(struct pyipc_message *message, PyTypeObject *type)
 			Py_CLEAR(list);
 			break;
 		}
-		((struct descriptor *) handle)->number = pyipc_now_fd_take(&message->fds[i]);
+		((struct descriptor *) handle)->number = taken(&message->fds[i]);
 	}
 	return list;
-}
-
-static PyObject *none(void)
-{
-	Py_INCREF(Py_None);
-	return Py_None;
 }
 
 static PyObject *pidfd_of(struct pyipc_message *message, PyTypeObject *type)
@@ -143,7 +146,7 @@ static PyObject *pidfd_of(struct pyipc_message *message, PyTypeObject *type)
 	if (message->pidfd < 0)
 		return handle;
 	if (handle)
-		((struct descriptor *) handle)->number = pyipc_now_fd_take(&message->pidfd);
+		((struct descriptor *) handle)->number = taken(&message->pidfd);
 	return handle;
 }
 
@@ -190,15 +193,50 @@ static PyObject *all_of(PyObject *data, int64_t size, struct pyipc_message *mess
 	return NULL;
 }
 
-/* receive(sock, size, type of handles).  The caller's size may be far more than what comes,
- * so that goes through memory that is not touched where nothing arrives. */
+/* Room for a message before its size is known; the GIL is held from recvmsg(2) to the copy.  Where no
+ * bytes ever come, its pages are never touched. */
+static struct {
+	char *start;
+	Py_ssize_t size;
+} room;
+
+static int has_room(Py_ssize_t size)
+{
+	char *more = size <= room.size ? room.start : PyMem_Realloc(room.start, (size_t) size);
+
+	if (!more) {
+		(void) PyErr_NoMemory();
+		return 0;
+	}
+	room.start = more;
+	room.size = size <= room.size ? room.size : size;
+	return 1;
+}
+
+/* A message, of at most size bytes: its bytes in *ret_data, unless the answer is -errno. */
+static int64_t take(int sock, Py_ssize_t size, struct pyipc_message *message, PyObject **ret_data)
+{
+	int64_t got = has_room(size) ? pyipc_now_receive(sock, room.start, (uint64_t) size, message) : -ENOMEM;
+
+	if (got >= 0)
+		*ret_data = PyBytes_FromStringAndSize(room.start, got < size ? (Py_ssize_t) got : size);
+	return got;
+}
+
+/* Those that are lost are closed, and count says how many there were. */
+static void close_rest(struct pyipc_message *message)
+{
+	if (!message->lost)
+		(void) pyipc_message_close(message);
+}
+
+/* receive(sock, size, type of handles) */
 static PyObject *module_receive(PyObject *module, PyObject *args)
 {
 	struct pyipc_message message = { .pidfd = -1 };
 	PyObject *type, *data = NULL, *all = NULL;
 	Py_ssize_t size;
 	int64_t got;
-	char *room;
 	int sock;
 
 	(void) module;
@@ -206,19 +244,12 @@ static PyObject *module_receive(PyObject *module, PyObject *args)
 		return NULL;
 	if (size < 0 || !PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *) type, descriptor_type))
 		return PyErr_Format(PyExc_TypeError, "wanted a size and a type of handles");
-	room = PyMem_Malloc((size_t) size);
-	if (!room)
-		return PyErr_NoMemory();
-	got = pyipc_now_receive(sock, room, (uint64_t) size, &message);
-	if (got >= 0)
-		data = PyBytes_FromStringAndSize(room, got < size ? (Py_ssize_t) got : size);
-	PyMem_Free(room);
+	got = take(sock, size, &message, &data);
 	if (data)
 		all = all_of(data, got, &message, (PyTypeObject *) type);
-	else if (got < 0)
+	else if (!PyErr_Occurred())
 		all = PyLong_FromLongLong(got);
-	if (!message.lost)		/* then they are closed, and count says how many there were */
-		(void) pyipc_message_close(&message);
+	close_rest(&message);
 	return all;
 }
 
@@ -254,23 +285,259 @@ static PyObject *module_send(PyObject *module, PyObject *args)
 /* close_all(handles): those of a list, letting go of the GIL once for many. */
 static PyObject *module_close_all(PyObject *module, PyObject *list)
 {
-	struct pyipc_message taken = { .pidfd = -1 };
+	struct pyipc_message closing = { .pidfd = -1 };
 
 	(void) module;
 	if (!PyList_Check(list))
 		return PyErr_Format(PyExc_TypeError, "wanted a list of handles");
 	for (Py_ssize_t next = 0; next < PyList_Size(list);) {
-		while (next < PyList_Size(list) && taken.count < PYIPC_MOST_FDS) {
+		while (next < PyList_Size(list) && closing.count < PYIPC_MOST_FDS) {
 			PyObject *handle = PyList_GetItem(list, next++);
 
 			if (PyObject_TypeCheck(handle, descriptor_type))
-				taken.fds[taken.count++] = pyipc_now_fd_take(&((struct descriptor *) handle)->number);
+				closing.fds[closing.count++] = taken(&((struct descriptor *) handle)->number);
 		}
 		Py_BEGIN_ALLOW_THREADS
-		(void) pyipc_message_close(&taken);
+		(void) pyipc_message_close(&closing);
 		Py_END_ALLOW_THREADS
 	}
 	return none();
+}
+
+/* ---- the common form of fds.send() and fds.receive() (design/hot-calls.md) ---- */
+
+/* What Python has told, and names of arguments and attributes. */
+static struct {
+	PyTypeObject *socket, *handle, *message;
+	PyObject *family_of, *kind_of;	/* of a socket.socket, an int without the enum */
+	PyObject *finish;		/* makes a Message of what is not plain */
+	Py_ssize_t from_stream, longest;
+	PyObject *send[4], *receive[3];
+	PyObject *data, *fds, *peer, *address;
+} face;
+
+static long asked(PyObject *function, PyObject *sock)
+{
+	PyObject *answer = PyObject_CallFunctionObjArgs(function, sock, NULL);
+	long number = answer ? PyLong_AsLong(answer) : -1;
+
+	Py_XDECREF(answer);
+	return number;
+}
+
+/* The number of a descriptor that is given as an int, a handle, or has a fileno(); else -1. */
+static int number_in(PyObject *thing)
+{
+	int number;
+
+	if (PyObject_TypeCheck(thing, descriptor_type))
+		return ((struct descriptor *) thing)->number;
+	Py_INCREF(thing);		/* its fileno() may do anything */
+	number = PyObject_AsFileDescriptor(thing);
+	Py_DECREF(thing);
+	return number;
+}
+
+/* How many there are in a list or tuple, all of them open as far as they know; else -1. */
+static int numbers_in(PyObject *things, int32_t *ret_fds)
+{
+	int is_list = PyList_CheckExact(things);
+	Py_ssize_t count = is_list ? PyList_Size(things) : PyTuple_CheckExact(things) ? PyTuple_Size(things) : -1;
+
+	if (count > PYIPC_MOST_FDS)
+		return -1;
+	for (Py_ssize_t i = 0; i < count; i++) {
+		PyObject *thing = is_list ? PyList_GetItem(things, i) : PyTuple_GetItem(things, i);
+
+		ret_fds[i] = thing ? number_in(thing) : -1;
+		if (ret_fds[i] < 0)
+			return -1;
+	}
+	return (int) count;
+}
+
+/* Up to this size a stream takes all of it or nothing, so that it can be sent again. */
+enum { WHOLE = 2048 };
+
+static PyObject *fast_send(PyObject *python, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[4];		/* sock, data, descriptors, timeout */
+	int32_t fds[PYIPC_MOST_FDS];
+	Py_ssize_t size;
+	int fd_count = 0;
+
+	if (!sort_out(args, count, names, 2, face.send, 4, given) || !PyBytes_CheckExact(given[1])
+	    || !PyObject_TypeCheck(given[0], face.socket) || !plain_timeout(given[3]))
+		return start_over(python, args, count, names);
+	size = PyBytes_Size(given[1]);
+	if (given[2])
+		fd_count = numbers_in(given[2], fds);
+	if (size > 0 && size <= WHOLE && fd_count >= 0
+	    && (fd_count == 0 || asked(face.family_of, given[0]) == AF_UNIX)
+	    && pyipc_now_send(PyObject_AsFileDescriptor(given[0]), PyBytes_AsString(given[1]), (uint64_t) size,
+			      fds, fd_count, NULL, NULL, 0) == size)
+		return none();
+	PyErr_Clear();
+	return start_over(python, args, count, names);
+}
+
+/* A Message of these, which it takes over. */
+static PyObject *message_of(PyObject *data, PyObject *fds, PyObject *address)
+{
+	PyObject *message = PyType_GenericAlloc(face.message, 0);
+
+	if (!message || !data || !fds || !address || PyObject_SetAttr(message, face.data, data) < 0
+	    || PyObject_SetAttr(message, face.fds, fds) < 0 || PyObject_SetAttr(message, face.peer, Py_None) < 0
+	    || PyObject_SetAttr(message, face.address, address) < 0)
+		Py_CLEAR(message);
+	Py_XDECREF(data);
+	Py_XDECREF(fds);
+	Py_XDECREF(address);
+	return message;
+}
+
+static PyObject *finished(PyObject *data, int64_t size, struct pyipc_message *message)
+{
+	PyObject *all = all_of(data, size, message, face.handle);
+	PyObject *result = all ? PyObject_CallFunctionObjArgs(face.finish, all, NULL) : NULL;
+
+	Py_XDECREF(all);
+	return result;
+}
+
+static PyObject *fast_receive(PyObject *python, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct pyipc_message message = { .pidfd = -1 };
+	PyObject *given[3];		/* sock, max_size, timeout */
+	PyObject *data = NULL, *result;
+	Py_ssize_t most = 0;
+	int64_t got = -EINVAL;
+
+	if (sort_out(args, count, names, 1, face.receive, 3, given) && (!given[1] || given[1] == Py_None)
+	    && PyObject_TypeCheck(given[0], face.socket) && plain_timeout(given[2])) {
+		most = asked(face.kind_of, given[0]) == PYIPC_STREAM ? face.from_stream : face.longest;
+		got = take(PyObject_AsFileDescriptor(given[0]), most, &message, &data);
+	}
+	if (got < 0) {			/* nothing was taken */
+		(void) pyipc_message_close(&message);
+		PyErr_Clear();
+		return start_over(python, args, count, names);
+	}
+	if (!data || got > most || message.lost || message.has_credentials || message.pidfd >= 0)
+		result = data ? finished(data, got, &message) : NULL;
+	else
+		result = message_of(data, handles(&message, face.handle), address_of(&message));
+	close_rest(&message);
+	return result;
+}
+
+/* Message.close(): what is left of its descriptors, and the pidfd of who sent it. */
+static PyObject *message_close(PyObject *self, PyObject *unused)
+{
+	PyObject *list = PyObject_GetAttr(self, face.fds);
+	PyObject *peer = PyObject_GetAttr(self, face.peer);
+	PyObject *result = list && peer ? module_close_all(NULL, list) : NULL;
+
+	(void) unused;
+	if (result && peer != Py_None) {
+		Py_DECREF(result);
+		result = PyObject_CallMethod(peer, "close", NULL);
+	}
+	Py_XDECREF(list);
+	Py_XDECREF(peer);
+	return result;
+}
+
+static PyObject *message_enter(PyObject *self, PyObject *unused)
+{
+	(void) unused;
+	Py_INCREF(self);
+	return self;
+}
+
+/* They are the same in Python; here, a `with` costs no frames. */
+static PyMethodDef message_methods[] = {
+	{ "close", message_close, METH_NOARGS,
+	  "close($self)\n--\n\nClose the descriptors that nobody has closed, detached or taken over." },
+	{ "__enter__", message_enter, METH_NOARGS, NULL },
+	{ "__exit__", message_close, METH_VARARGS, NULL },
+};
+
+static int add_message_methods(void)
+{
+	for (size_t i = 0; i < sizeof message_methods / sizeof message_methods[0]; i++) {
+		PyObject *method = PyDescr_NewMethod(face.message, &message_methods[i]);
+
+		if (!method || PyObject_SetAttrString((PyObject *) face.message, message_methods[i].ml_name, method) < 0)
+			return -1;
+		Py_DECREF(method);
+	}
+	return 0;
+}
+
+static PyMethodDef fast_calls[] = {
+	{ "send", (PyCFunction) (void (*)(void)) fast_send, METH_FASTCALL | METH_KEYWORDS, NULL },
+	{ "receive", (PyCFunction) (void (*)(void)) fast_receive, METH_FASTCALL | METH_KEYWORDS, NULL },
+};
+
+static void learn(PyObject **names, ...)
+{
+	va_list words;
+
+	va_start(words, names);
+	for (const char *word; (word = va_arg(words, const char *)); names++)
+		*names = PyUnicode_InternFromString(word);
+	va_end(words);
+}
+
+/* messages_face(Message, Handle, socket, family_of, kind_of, finish, from_stream, longest) */
+static PyObject *module_messages_face(PyObject *module, PyObject *args)
+{
+	(void) module;
+	if (!PyArg_ParseTuple(args, "OOOOOOnn", &face.message, &face.handle, &face.socket, &face.family_of,
+			      &face.kind_of, &face.finish, &face.from_stream, &face.longest))
+		return NULL;
+	Py_INCREF((PyObject *) face.message);
+	Py_INCREF((PyObject *) face.handle);
+	Py_INCREF((PyObject *) face.socket);
+	Py_INCREF(face.family_of);
+	Py_INCREF(face.kind_of);
+	Py_INCREF(face.finish);
+	learn(face.send, "sock", "data", "descriptors", "timeout", NULL);
+	learn(face.receive, "sock", "max_size", "timeout", NULL);
+	learn(&face.data, "data", NULL);
+	learn(&face.fds, "fds", NULL);
+	learn(&face.peer, "peer", NULL);
+	learn(&face.address, "address", NULL);
+	return add_message_methods() < 0 ? NULL : none();
+}
+
+/* stand_in(python function, documentation that begins with a signature): C in its place. */
+static PyObject *module_stand_in(PyObject *module, PyObject *args)
+{
+	PyObject *python, *name, *where, *result = NULL;
+	const char *doc;
+	PyMethodDef *definition = NULL;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "Os", &python, &doc))
+		return NULL;
+	name = PyObject_GetAttrString(python, "__name__");
+	where = PyObject_GetAttrString(python, "__module__");
+	for (size_t i = 0; name && i < sizeof fast_calls / sizeof fast_calls[0]; i++)
+		if (PyUnicode_CompareWithASCIIString(name, fast_calls[i].ml_name) == 0)
+			definition = &fast_calls[i];
+	if (definition && where) {
+		PyObject *text = PyBytes_FromString(doc);	/* kept for ever, as the function is */
+
+		definition->ml_doc = text ? PyBytes_AsString(text) : NULL;
+		result = PyCFunction_NewEx(definition, python, where);
+	}
+	Py_XDECREF(name);
+	Py_XDECREF(where);
+	if (!result && !PyErr_Occurred())
+		return PyErr_Format(PyExc_ValueError, "nothing stands in for %R", python);
+	return result;
 }
 
 /* ---- putting them in place ---- */
@@ -279,6 +546,8 @@ static PyMethodDef functions[] = {
 	{ "receive", module_receive, METH_VARARGS, NULL },
 	{ "send", module_send, METH_VARARGS, NULL },
 	{ "close_all", module_close_all, METH_O, NULL },
+	{ "messages_face", module_messages_face, METH_VARARGS, NULL },
+	{ "stand_in", module_stand_in, METH_VARARGS, NULL },
 	{ 0 },
 };
 

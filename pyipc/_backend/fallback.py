@@ -1,4 +1,4 @@
-"""The protocol over the `sysv_ipc` package; the only importer of it.
+"""The protocol over the `sysv_ipc` package, the only importer of it, and the standard library.
 
 `sysv_ipc` drops the errno of most failures, gives up when a signal comes, reaches sets and queues
 by key alone, has sets of one only, cannot wait with a timeout (its wheels come without
@@ -11,15 +11,25 @@ here as far as it can be; the rest is `-ENOTSUP`:
 - truncating, excepting and copying receives; types that do not fit into a C int;
 - locking a segment into memory; huge pages that are not reserved.
 
+The standard library has what descriptors and memory need, but for a copy of another process's
+descriptor (pidfd_getfd(2)), and eventfds before Python 3.10. What it loses is mended too: received
+descriptors that would outlive an exec, messages cut without a word, numbers that a signal handler
+can lose.
+
 What is done differently, and shows: private sets and queues have a key; IPC_SET changes one field
 at a time; nobody can count who waits here (GETNCNT), since every wait looks and sleeps by turns;
 most calls open a file of /proc; the GIL is held where `sysv_ipc` holds it, while a segment is made,
-mapped, copied or unmapped.
+mapped, copied or unmapped; a wait for a descriptor ends within a tenth of a second after it was
+closed, not at once.
 """
 
 from __future__ import annotations
 
+import os
+
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
+from .fallback_descriptors import *  # noqa: F403
+from .fallback_memory import *  # noqa: F403
 from .fallback_queues import *  # noqa: F403
 from .fallback_segments import *  # noqa: F403
 from .fallback_semaphores import *  # noqa: F403
@@ -47,6 +57,8 @@ _CAPABILITIES = {
     "sysv.receive_except": False,
     "sysv.receive_copy": False,
     "sysv.receive_truncated": False,
+    "fds.eventfd": hasattr(os, "eventfd"),
+    "fds.pidfd_getfd": False,
 }
 
 

@@ -235,6 +235,8 @@ def shm_memory(attachment: Any, size: int, read_only: bool) -> Any:
 
 
 def view(memory: Any) -> int | memoryview:
+    if isinstance(memory, memoryview):  # of a mapping, which is as read-only as it is
+        return memory[:]
     return -ENOTSUP if memory.memory.readonly else memory.memory[:]
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .protocol import Class
+    from .protocol import Class, Function
 
 NAME = "native"
 
@@ -52,6 +52,14 @@ def accelerate(*methods: str, result: Any = None) -> Callable[[Class], Class]:
             for method in methods:
                 core.accelerate(cls, method)
         return cls
+
+    return decorate
+
+
+def stand_in(signature: str) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        doc = f"{function.__name__}{signature}\n--\n\n{function.__doc__ or ''}"
+        return core.stand_in(function, doc) if HOT else function
 
     return decorate
 

@@ -22,6 +22,7 @@ __all__ = (
     "Descriptor",
     "close_all",
     "fd_wait",
+    "messages_face",
     "now_adopt",
     "now_duplicate",
     "now_eventfd",
@@ -227,6 +228,11 @@ def _receive(sock: int, size: int, handle: Any) -> int | Incoming:
     peer = (who.pid, who.uid, who.gid) if message.has_credentials else None
     address = ffi.buffer(message.address, message.address_size)[:] if message.address_size else None
     return data, got, handles, peer, process, address, None
+
+
+def messages_face(*facts: Any) -> None:
+    if HOT:
+        core.messages_face(*facts)
 
 
 now_send = core.send if HOT else _send

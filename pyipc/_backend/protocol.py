@@ -53,6 +53,7 @@ Memory = Any
 # Operations made ready once, for many calls.
 Prepared = Any
 Class = TypeVar("Class", bound=type)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class CommonOps(Protocol):
@@ -68,6 +69,9 @@ class CommonOps(Protocol):
 
         *result* is the class of what they return.
         """
+
+    def stand_in(self, signature: str) -> Callable[[Function], Function]:
+        """A decorator: let C stand in for the common call of this function, where it can."""
 
     def interrupt(self, thread_id: int) -> int:
         """End the wait of that thread of ours in the kernel, if it is in one; call it again until it is."""
@@ -328,6 +332,9 @@ class PassingOps(Protocol):
 
     def now_receive(self, sock: int, size: int, handle: type) -> Union[int, Incoming]:
         """One recvmsg(2), for handles of this type; -EPIPE at the end of a connection."""
+
+    def messages_face(self, *facts: Any) -> None:
+        """What C needs to know to stand in for fds.send() and receive(): csrc/python_descriptors.c."""
 
     def now_message_size(self, sock: int) -> int:
         """The size of the next message, which stays where it is."""

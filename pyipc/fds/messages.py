@@ -16,8 +16,8 @@ from .._backend import ops
 from .._descriptor import Handle
 from .._pidfd import Pidfd
 from ..errors import DescriptorsLostError, error, limit_error
-from .numbers import is_unix, kind_of, number_of
-from .peers import Peer
+from .numbers import Socket, family_of, is_unix, kind_of, kind_of_socket, number_of
+from .peers import NOBODY, Peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +36,22 @@ _SCM_MAX_FD = ops.MOST_FDS
 # What one read of a stream takes at the most: copied with the GIL held.
 _FROM_STREAM = 65536
 
-# Twice wmem_max is the longest message that an unprivileged sender can send: its SO_SNDBUF. Room that
-# stays empty costs nothing.
 _WMEM_MAX = "/proc/sys/net/core/wmem_max"
 _USUAL_WMEM_MAX = 212992
-_longest = 0
+
+
+def _longest_message() -> int:
+    """What an unprivileged sender can send at the most: its SO_SNDBUF, which is twice wmem_max."""
+    try:
+        with open(_WMEM_MAX) as file:
+            most = int(file.read())
+    except (OSError, ValueError):  # in a network namespace of an older kernel
+        most = 0
+    return 2 * max(most, _USUAL_WMEM_MAX)
+
+
+# Room that stays empty costs nothing.
+_LONGEST = _longest_message()
 
 _ALREADY = 0  # a deadline that has passed: try, do not wait
 
@@ -75,7 +86,9 @@ class Message:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        ops.close_all(self.fds)
+        if self.peer is not None:
+            self.peer.close()
 
     def __repr__(self) -> str:
         return f"<message of {len(self.data)} bytes and {len(self.fds)} descriptors>"
@@ -84,6 +97,7 @@ class Message:
 # ---- sending ----
 
 
+@ops.stand_in("(sock, data, descriptors=(), timeout=None, *, address=None, credentials=None)")
 def send(
     sock: HasNumber,
     data: Any,
@@ -229,6 +243,7 @@ def _most_open() -> int:
 # ---- receiving ----
 
 
+@ops.stand_in("(sock, max_size=None, timeout=None)")
 def receive(sock: HasNumber, max_size: int | None = None, timeout: float | None = None) -> Message:
     """Receive a message and the descriptors that came with it.
 
@@ -260,23 +275,12 @@ def receive(sock: HasNumber, max_size: int | None = None, timeout: float | None 
         max_size = min(max_size or _FROM_STREAM, _FROM_STREAM)
         came = ops.now_receive(number, max_size, Handle)
     else:
-        came = ops.now_receive(number, _longest or _look_up_longest(), Handle)
+        came = ops.now_receive(number, _LONGEST, Handle)
     if came == -EAGAIN:
         came = _wait_for_message(number, kind, max_size, timeout)
     if isinstance(came, int):
         raise error(-came, f"receive from descriptor {number}")
     return _message(came)
-
-
-def _look_up_longest() -> int:
-    global _longest
-    try:
-        with open(_WMEM_MAX) as file:
-            most = int(file.read())
-    except OSError:  # in a network namespace of an older kernel
-        most = 0
-    _longest = 2 * max(most, _USUAL_WMEM_MAX)
-    return _longest
 
 
 def _receive_within(number: int, max_size: int) -> int | Incoming:
@@ -296,7 +300,7 @@ def _wait_for_message(number: int, kind: int, max_size: int | None, timeout: flo
         limit = max_size
         attempt = lambda: _receive_within(number, limit)  # noqa: E731
     else:
-        attempt = lambda: ops.now_receive(number, max_size or _longest, Handle)  # noqa: E731
+        attempt = lambda: ops.now_receive(number, max_size or _LONGEST, Handle)  # noqa: E731
     came: int | Incoming = -EAGAIN
     while came in (-EAGAIN, -EINTR):  # another may have taken what we were woken for
         came = ops.fd_wait(number, ops.READABLE, deadline)
@@ -311,7 +315,7 @@ def _message(came: Incoming) -> Message:
         raise _lost(data, *lost)
     peer = None
     if credentials or pidfd:
-        peer = Peer(*(credentials or (0, 0, 0)), Pidfd(pidfd) if pidfd else None)
+        peer = Peer(*(credentials or NOBODY), Pidfd(pidfd) if pidfd else None)
     message = Message(data, handles, peer, address)
     if size > len(data):
         message.close()
@@ -330,3 +334,6 @@ def _lost(data: bytes, why: int, arrived: int) -> DescriptorsLostError:
     problem.limit, problem.value = limit, _most_open() if limit else None
     problem.data, problem.arrived = data, arrived
     return problem
+
+
+ops.messages_face(Message, Handle, Socket, family_of, kind_of_socket, _message, _FROM_STREAM, _LONGEST)

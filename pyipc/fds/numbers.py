@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     HasNumber = Union[int, HasFileno]
 
 # `socket.socket.family` and `.type` make an enum each time; these are the ints below them.
-_Socket = _socket.socket
-_family_of = _Socket.family.__get__
-_kind_of = _Socket.type.__get__
+Socket = _socket.socket
+family_of = Socket.family.__get__
+kind_of_socket = Socket.type.__get__
 
 
 def number_of(descriptor: HasNumber) -> int:
@@ -43,13 +43,13 @@ def _fileno(descriptor: HasFileno) -> int:
 
 def is_unix(sock: HasNumber, number: int) -> bool:
     """Whether it is a Unix socket."""
-    if isinstance(sock, _Socket):
-        return bool(_family_of(sock) == _socket.AF_UNIX)
+    if isinstance(sock, Socket):
+        return bool(family_of(sock) == _socket.AF_UNIX)
     return bool(check(ops.now_socket_is_unix(number), f"use {sock!r}"))
 
 
 def kind_of(sock: HasNumber, number: int) -> int:
     """`ops.STREAM`, `DATAGRAM`, `SEQPACKET` or another kind of socket."""
-    if isinstance(sock, _Socket):
-        return int(_kind_of(sock))
+    if isinstance(sock, Socket):
+        return int(kind_of_socket(sock))
     return check(ops.now_socket_kind(number), f"use {sock!r}")

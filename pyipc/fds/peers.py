@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .numbers import HasNumber
 
 
+NOBODY = 0, 65534, 65534  # what the kernel says where it cannot tell
+
+
 class Peer:
     """A process, as the kernel vouches for it.
 
@@ -87,11 +90,11 @@ def pass_credentials(sock: HasNumber, on: bool = True, *, pidfd: bool = False) -
 
     Args:
         sock: A Unix socket that receives.
-        on: False lets it be.
+        on: False ends it, for the pidfd too.
         pidfd: Let them come with a pidfd of the sender, too.
 
     Raises:
         UnsupportedError: *pidfd*, before Linux 6.5.
     """
     number = number_of(sock)
-    check(ops.now_pass_credentials(number, on, pidfd), f"pass credentials to descriptor {number}")
+    check(ops.now_pass_credentials(number, on, on and pidfd), f"pass credentials to descriptor {number}")

@@ -5,6 +5,6 @@ it, however that ends. It cannot shrink under a reader, and can be frozen, so th
 not change. It goes to other processes by inheritance, by pickling, or by `fds.send`.
 """
 
-from .memory import Memory
+from .memfd import Memory
 
 __all__ = ("Memory",)
