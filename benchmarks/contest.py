@@ -66,7 +66,7 @@ def perl(name: str, script: Path, *modules: str) -> Contestant:
 
 
 def compiled(name: str, source: Path, scratch: Path) -> Contestant:
-    program = scratch / source.stem
+    program = scratch / f"{source.parent.name}-{source.stem}"
     compiler = os.environ.get("CC", "cc").split()
     if not program.exists() and not _runs([*compiler, "-O2", "-o", str(program), str(source)]):
         return Contestant(name, [], f"{compiler[0]} is not installed, or cannot compile {source.name}")

@@ -18,10 +18,12 @@ import machine
 import report
 import rounds
 from contest import FALLBACK, Row
+from fds import rows as fds
 from imports import rows as imports
+from memory import rows as memory
 from sysv import rows as sysv
 
-CHAPTERS = (sysv, imports)
+CHAPTERS = (sysv, fds, memory, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"

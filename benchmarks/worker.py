@@ -1,10 +1,11 @@
 """One measurement of one Python contestant, in a process of its own.
 
-    worker.py work|latency MODULE ROW SECONDS
+    worker.py work|latency|across MODULE ROW SECONDS
 
 The module has a generator for each row, named as the row with `_` for `-`. It makes what it needs,
 yields once, and removes what it made. What it yields is timed: for `work` a function that does n
-operations and raises if a payload is wrong, for `latency` the calls that are timed one by one.
+operations and raises if a payload is wrong, for `latency` the calls that are timed one by one, for
+`across` two such functions, the halves of an operation that two processes do together.
 """
 
 from __future__ import annotations
@@ -73,6 +74,48 @@ def latency(calls, seconds):
         thread.join()
     times.sort()
     return {"p50": times[len(times) // 2], "p99": times[len(times) * 99 // 100]}
+
+
+ACROSS_BLOCK_NS = 5_000_000
+
+
+def across(halves, seconds):
+    """The second half in a process and on a CPU of its own; by the clock on the wall, as limit.c does it."""
+    first, second = halves
+    cpus = sorted(os.sched_getaffinity(0))
+    orders, answers = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        status = 1
+        try:
+            os.close(orders[1])
+            os.sched_setaffinity(0, cpus[-1:])
+            while order := os.read(orders[0], 8):
+                second(int.from_bytes(order, "little"))
+                os.write(answers[1], b"x")
+            status = 0
+        finally:
+            os._exit(status)  # it must not go on as if it were the first
+    os.close(answers[1])
+    os.sched_setaffinity(0, cpus[:1])
+
+    def timed():
+        start = clock()
+        os.write(orders[1], n.to_bytes(8, "little"))
+        first(n)
+        if not os.read(answers[0], 1):
+            raise SystemExit("the second process has failed")
+        return clock() - start
+
+    n = 2
+    while min(timed(), timed(), timed()) < ACROSS_BLOCK_NS:
+        n *= 2
+    times = []
+    stop = clock() + seconds * 1e9
+    while clock() < stop or len(times) < 5:
+        times.append(timed())
+    os.close(orders[1])
+    os.wait()
+    return {"": median(times) / n}
 
 
 def main(how, module, row, seconds):

@@ -24,6 +24,13 @@ static inline int number_of(const int32_t *fd)
 	return __atomic_load_n(fd, __ATOMIC_RELAXED);
 }
 
+/* A message that owns nothing yet.  Its kilobyte is not cleared: that would cost more than the rest. */
+static inline void no_message(struct pyipc_message *message)
+{
+	message->count = message->lost = message->has_credentials = message->address_size = 0;
+	message->pidfd = -1;
+}
+
 static inline int64_t monotonic_ns(void)
 {
 	struct timespec now;

@@ -188,9 +188,10 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 	take_parts(ret_message, &head);
 	if (head.msg_flags & MSG_CTRUNC) {
 		int arrived = ret_message->count;
+		int why = why_lost(sock);
 
-		ret_message->lost = why_lost(sock);
 		(void) pyipc_message_close(ret_message);
+		ret_message->lost = why;
 		ret_message->count = arrived;
 		return got;
 	}
@@ -209,14 +210,21 @@ int64_t pyipc_now_message_size(int sock)
 	return neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
 }
 
-/* All that it still owns.  A message is one thread's, so there is nothing to exchange. */
+static void close_own(int32_t *fd)
+{
+	if (*fd >= 0)
+		(void) close(*fd);
+	*fd = -1;
+}
+
+/* All that it still owns.  A message is one thread's, so nothing needs to be exchanged. */
 int pyipc_message_close(struct pyipc_message *message)
 {
 	for (int i = 0; i < message->count && i < PYIPC_MOST_FDS; i++)
-		if (message->fds[i] >= 0)
-			(void) close(message->fds[i]);
-	message->count = 0;
-	return pyipc_fd_close(&message->pidfd);
+		close_own(&message->fds[i]);
+	close_own(&message->pidfd);
+	no_message(message);
+	return 0;
 }
 
 /* ---- who is there ---- */

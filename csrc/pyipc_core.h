@@ -176,13 +176,13 @@ struct pyipc_credentials {
 
 struct pyipc_message {
     int32_t count;
-    int32_t fds[253];
     int32_t pidfd;
     int32_t lost;
     int32_t has_credentials;
-    struct pyipc_credentials credentials;
     int32_t address_size;
+    struct pyipc_credentials credentials;
     char address[108];
+    int32_t fds[253];
 };
 
 int pyipc_now_socketpair(int kind, int32_t *ret_fds);

@@ -233,7 +233,7 @@ static void close_rest(struct pyipc_message *message)
 /* receive(sock, size, type of handles) */
 static PyObject *module_receive(PyObject *module, PyObject *args)
 {
-	struct pyipc_message message = { .pidfd = -1 };
+	struct pyipc_message message;
 	PyObject *type, *data = NULL, *all = NULL;
 	Py_ssize_t size;
 	int64_t got;
@@ -244,6 +244,7 @@ static PyObject *module_receive(PyObject *module, PyObject *args)
 		return NULL;
 	if (size < 0 || !PyType_Check(type) || !PyType_IsSubtype((PyTypeObject *) type, descriptor_type))
 		return PyErr_Format(PyExc_TypeError, "wanted a size and a type of handles");
+	no_message(&message);
 	got = take(sock, size, &message, &data);
 	if (data)
 		all = all_of(data, got, &message, (PyTypeObject *) type);
@@ -285,9 +286,10 @@ static PyObject *module_send(PyObject *module, PyObject *args)
 /* close_all(handles): those of a list, letting go of the GIL once for many. */
 static PyObject *module_close_all(PyObject *module, PyObject *list)
 {
-	struct pyipc_message closing = { .pidfd = -1 };
+	struct pyipc_message closing;
 
 	(void) module;
+	no_message(&closing);
 	if (!PyList_Check(list))
 		return PyErr_Format(PyExc_TypeError, "wanted a list of handles");
 	for (Py_ssize_t next = 0; next < PyList_Size(list);) {
@@ -407,12 +409,13 @@ static PyObject *finished(PyObject *data, int64_t size, struct pyipc_message *me
 
 static PyObject *fast_receive(PyObject *python, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	struct pyipc_message message = { .pidfd = -1 };
+	struct pyipc_message message;
 	PyObject *given[3];		/* sock, max_size, timeout */
 	PyObject *data = NULL, *result;
 	Py_ssize_t most = 0;
 	int64_t got = -EINVAL;
 
+	no_message(&message);
 	if (sort_out(args, count, names, 1, face.receive, 3, given) && (!given[1] || given[1] == Py_None)
 	    && PyObject_TypeCheck(given[0], face.socket) && plain_timeout(given[2])) {
 		most = asked(face.kind_of, given[0]) == PYIPC_STREAM ? face.from_stream : face.longest;

@@ -35,14 +35,19 @@ def rows(scratch: Path) -> list[Row]:
             [Bound(0.12, STANDARD)],
             least_rounds=15,
         ),
-        Row(
-            "import-sysv",
-            "import pyipc.sysv",
-            [_importing("pyipc.sysv")._replace(name="pyipc"), standard, theirs],
-            [Bound(0.3, STANDARD)],
-            least_rounds=15,
-        ),
+        *(_chapter(name, standard, theirs) for name in ("sysv", "fds", "memory")),
     ]
+
+
+def _chapter(name: str, *peers: Contestant) -> Row:
+    ours = _importing(f"pyipc.{name}")._replace(name="pyipc")
+    return Row(
+        f"import-{name}",
+        f"import pyipc.{name}",
+        [ours, *peers],
+        [Bound(0.3, STANDARD)],
+        least_rounds=15,
+    )
 
 
 def _importing(module: str) -> Contestant:

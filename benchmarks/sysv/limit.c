@@ -3,18 +3,13 @@
  *     limit ROW SECONDS
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/ipc.h>
 #include <sys/msg.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <time.h>
 
-#define BLOCK_NS 1000000
-#define MOST_BLOCKS 1000000
+#include "../limit.h"
+
 #define LARGE (1 << 20)
 
 /* Nothing is left behind: the object in use is removed on every way out. */
@@ -29,27 +24,6 @@ static void finish(void)
     if (id >= 0)
         remove_object(id);
 }
-
-static void stop(const char *why)
-{
-    fprintf(stderr, "%s: %s\n", why, strerror(errno));
-    exit(1);
-}
-
-static void wrong(void)
-{
-    fprintf(stderr, "what came back is not what was written\n");
-    exit(1);
-}
-
-static long long must(long long result, const char *call)
-{
-    if (result == -1)
-        stop(call);
-    return result;
-}
-
-#define MUST(call) must((long long)(call), #call)
 
 static void use(int object, int (*remove)(int))
 {
@@ -209,45 +183,6 @@ static const struct {
     {"create-set", need_nothing, create_set},
     {"create-queue", need_nothing, create_queue},
 };
-
-static double now(clockid_t clock)
-{
-    struct timespec t;
-
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
-
-static double timed(void (*block)(long), long n)
-{
-    double start = now(CLOCK_PROCESS_CPUTIME_ID);
-
-    block(n);
-    return now(CLOCK_PROCESS_CPUTIME_ID) - start;
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-/* As worker.py does it: the median over blocks of about 1 ms of CPU time. */
-static double measure(void (*block)(long), double seconds)
-{
-    static double times[MOST_BLOCKS];
-    long n = 2, count = 0;
-    double end;
-
-    while (timed(block, n) < BLOCK_NS || timed(block, n) < BLOCK_NS || timed(block, n) < BLOCK_NS)
-        n *= 2;
-    end = now(CLOCK_MONOTONIC) + seconds * 1e9;
-    while (count < MOST_BLOCKS && (count < 5 || now(CLOCK_MONOTONIC) < end))
-        times[count++] = timed(block, n);
-    qsort(times, (size_t)count, sizeof *times, by_size);
-    return (times[(count - 1) / 2] + times[count / 2]) / 2 / (double)n;
-}
 
 int main(int argc, char **argv)
 {

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = (
     "DATAGRAM",
+    "LOST",
+    "LOST_TABLE_FULL",
     "MOST_FDS",
     "READABLE",
     "SEQPACKET",
@@ -51,6 +53,7 @@ __all__ = (
     "Descriptor",
     "close_all",
     "fd_wait",
+    "messages_face",
     "now_adopt",
     "now_duplicate",
     "now_eventfd",
@@ -78,6 +81,8 @@ STREAM = int(_socket.SOCK_STREAM)
 DATAGRAM = int(_socket.SOCK_DGRAM)
 SEQPACKET = int(_socket.SOCK_SEQPACKET)
 MOST_FDS = 253
+LOST = 1
+LOST_TABLE_FULL = 2
 
 # ---- owners ----
 
@@ -200,19 +205,21 @@ def now_eventfd(into: Any, initial: int, semaphore: bool) -> int:
 
 def _would_wait(number: int, event: int) -> int:
     """0 or -EAGAIN, if its flags do not see to that: see csrc/descriptors.c."""
-    flags = call(fcntl, number, F_GETFL, invalid=EBADF)
+    flags = int(call(fcntl, number, F_GETFL, invalid=EBADF))
     if flags < 0 or flags & os.O_NONBLOCK:
         return min(flags, 0)
     poll = select.poll()
     poll.register(number, event)
     found = call(poll.poll, 0)
-    return found if isinstance(found, int) else 0 if found else -EAGAIN
+    if isinstance(found, int):
+        return found
+    return 0 if found else -EAGAIN
 
 
 # os.eventfd_read() tells a read of fewer bytes by an errno of long ago.
 def now_eventfd_read(eventfd: Any) -> int:
     number = eventfd._number
-    result = _would_wait(number, READABLE) or call(os.read, number, _EVENTFD_BYTES)
+    result: int | bytes = _would_wait(number, READABLE) or call(os.read, number, _EVENTFD_BYTES)
     if isinstance(result, int):
         return result
     return int.from_bytes(result, sys.byteorder) if len(result) == _EVENTFD_BYTES else -EINVAL
@@ -221,7 +228,7 @@ def now_eventfd_read(eventfd: Any) -> int:
 def now_eventfd_write(eventfd: Any, value: int) -> int:
     number = eventfd._number
     data = value.to_bytes(_EVENTFD_BYTES, sys.byteorder)
-    return min(_would_wait(number, WRITABLE) or call(os.write, number, data), 0)
+    return min(_would_wait(number, WRITABLE) or int(call(os.write, number, data)), 0)
 
 
 def now_pidfd_open(into: Any, pid: int) -> int:
@@ -270,9 +277,6 @@ _NO_UID = (1 << 32) - 1
 _MOST_ADDRESS = 108
 _OTHERS = 1024  # bytes of parts that are not ours, see csrc/passing.c
 _ROOM = sum(map(_socket.CMSG_SPACE, (MOST_FDS * _INT, _UCRED, _INT))) + _OTHERS
-
-_LOST = 1
-_LOST_TABLE_FULL = 2
 
 
 class _Borrowed(_socket.socket):
@@ -329,7 +333,7 @@ def now_send(
     borrowed = _borrow(sock)
     if isinstance(borrowed, int):
         return borrowed
-    parts = []
+    parts: list[Any] = []
     if numbers:
         parts.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array("i", numbers)))
     if credentials is not None:
@@ -357,14 +361,14 @@ def _sort_out(parts: Iterable[Any]) -> tuple[list[int], list[int], Credentials |
 
 
 def _credentials(data: bytes) -> Credentials:
-    return array("i", data)[0], *array("I", data)[1:]
+    pid, (_, uid, gid) = array("i", data)[0], array("I", data)
+    return pid, uid, gid
 
 
-def _is_end(borrowed: _Borrowed, nothing_else: bool) -> bool:
+def _is_end(borrowed: _Borrowed, kind: int, nothing_else: bool) -> bool:
     """What csrc/passing.c says of a message without bytes."""
-    kind = call(borrowed.getsockopt, _socket.SOL_SOCKET, _socket.SO_TYPE)
     if kind != SEQPACKET or not nothing_else:
-        return bool(kind == STREAM)
+        return kind == STREAM
     poll = select.poll()
     poll.register(borrowed, _POLLRDHUP)
     state = call(poll.poll, 0)
@@ -374,7 +378,7 @@ def _is_end(borrowed: _Borrowed, nothing_else: bool) -> bool:
 
 def _why_lost(sock: int) -> int:
     full = call(any, map(os.close, map(os.dup, (sock,)))) == -EMFILE
-    return _LOST_TABLE_FULL if full else _LOST
+    return LOST_TABLE_FULL if full else LOST
 
 
 def _path_or_name(address: Any) -> bytes | None:
@@ -388,7 +392,10 @@ def now_receive(sock: int, size: int, handle: Any) -> int | Incoming:
     borrowed = _borrow(sock)
     if isinstance(borrowed, int):
         return borrowed
-    flags = _socket.MSG_DONTWAIT | _MSG_CMSG_CLOEXEC | _socket.MSG_TRUNC
+    kind = call(borrowed.getsockopt, _socket.SOL_SOCKET, _socket.SO_TYPE)
+    flags = _socket.MSG_DONTWAIT | _MSG_CMSG_CLOEXEC
+    if kind != STREAM:
+        flags |= _socket.MSG_TRUNC  # TCP would throw the bytes away: tcp(7)
     room = bytearray(size)  # recvmsg() has one too, but keeps the message's size to itself
     came: list[Any] = []
     owners: list[Any] = []
@@ -405,7 +412,7 @@ def now_receive(sock: int, size: int, handle: Any) -> int | Incoming:
             lost = _why_lost(sock), len(rights)
             _close_each(numbers)
             return data, got, [], None, None, None, lost
-        if got == 0 and size and _is_end(borrowed, not (rights or pidfds or who)):
+        if got == 0 and size and _is_end(borrowed, kind, not (rights or pidfds or who)):
             return -EPIPE
         owners += [handle.__new__(handle) for _ in rights + pidfds]
         any(map(dict.__setitem__, [owner._held for owner in owners], repeat(_KEY), numbers))
@@ -422,6 +429,10 @@ def _descriptors_of(came: list[Any]) -> list[int]:
         return []
     rights, pidfds, _ = _sort_out(came[0][1])
     return rights + pidfds
+
+
+def messages_face(*facts: Any) -> None:
+    pass  # no C stands in for anything here
 
 
 def now_message_size(sock: int) -> int:

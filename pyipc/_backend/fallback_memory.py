@@ -70,10 +70,10 @@ def memory_create(into: Any, size: int, flags: int) -> int:
     kernel = _kernel_flags(flags)
     result = -EINVAL
     try:
-        result = own(into, os.memfd_create, "pyipc", kernel | _NOEXEC_SEAL)
-        if result == -EINVAL:  # Linux before 6.3
-            result = own(into, os.memfd_create, "pyipc", kernel)
-        result = result or memory_grow(into._number, size) or memory_seal(into._number, SEAL_SHRINK)
+        made = own(into, os.memfd_create, "pyipc", kernel | _NOEXEC_SEAL)
+        if made == -EINVAL:  # Linux before 6.3
+            made = own(into, os.memfd_create, "pyipc", kernel)
+        result = made or memory_grow(into._number, size) or memory_seal(into._number, SEAL_SHRINK)
     finally:
         if result < 0:
             into._close()
