@@ -1,0 +1,22 @@
+"""Ten thousand rounds of passing descriptors, under limits, signals and kills that come at random."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+ROUNDS = 10_000
+
+
+@pytest.mark.timeout(120)
+def test_no_descriptor_is_leaked_or_lost_in_ten_thousand_rounds(child):
+    seed = random.randrange(1 << 32)
+    facts = child("storm.py", seed, ROUNDS).hear(timeout=100)
+    assert facts["fine"] and facts["at_end"] and not facts["left"], f"seed {seed}: {facts}"
+    assert facts["rounds"] >= ROUNDS
+    # Each of the dangers was there.
+    assert facts["passed"] > ROUNDS
+    assert facts["lost"] > 0
+    assert facts["interrupted"] > 0
+    assert facts["episodes"] > 20  # each of which ends with a SIGKILL
