@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pyipc
-from pyipc.cli.tour import sysv, sysv_partners
+from pyipc.cli.tour import fds_partners, sysv, sysv_partners
 from pyipc.cli.tour.partner import StepError
 from pyipc.cli.tour.second import tell, wait_for_word
 from pyipc.cli.tour.show import Terminal
@@ -21,7 +21,7 @@ from pyipc.cli.tour.stage import Step, Stop, _undisturbed
 
 PERL = shutil.which("perl")
 
-# The steps of the System V stop, and what each needs of the backend.
+# The steps of the tour, and what each needs of the backend.
 NEEDS = {
     "Shared memory, byte for byte": None,
     "Shared memory, without a copy": "sysv.segment_views",
@@ -30,8 +30,18 @@ NEEDS = {
     "A holder dies": None,
     "Messages by type": None,
     "Nothing is left behind": None,
+    "An open file goes along": None,
+    "From any program": None,
+    "None is lost in silence": None,
+    "As many as it takes": None,
+    "Who was that?": None,
+    "Memory without a name": None,
+    "Its maker dies": None,
+    "Nobody pulls it away": None,
 }
 WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type")
+if os.uname().machine in fds_partners.SENDMSG:
+    WITH_PERL += ("From any program",)
 
 needs_perl = pytest.mark.skipif(PERL is None, reason="perl is not installed")
 
@@ -157,7 +167,8 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
     assert all(line.isascii() and len(line) < 80 and "\033" not in line for line in lines)
     assert f"backend {pyipc.backend()}, Python {sys.version_info[0]}." in lines[0]
     assert "Linux " in lines[0] + lines[1]
-    assert [line for line in lines if line.startswith("1. ")] == ["1. Shared memory, byte for byte"]
+    firsts = ["Shared memory, byte for byte", "An open file goes along", "Memory without a name"]
+    assert [line for line in lines if line.startswith("1. ")] == [f"1. {name}" for name in firsts]
     times = {line.rindex(" ms") for line in lines if line.endswith(" ms")}
     assert len(times) == 1
 

@@ -57,7 +57,9 @@ def test_every_function_returns_a_value_or_minus_errno(region):
 
 
 def test_the_backend_uses_every_function_of_the_core(region):
-    unused = {name for name in functions(region) if f"lib.{name}" not in NATIVE}
+    faces = [HEADER.parent / name for name in ("hot_calls.c", "python_descriptors.c")]
+    in_c = "".join(face.read_text() for face in faces)
+    unused = {name for name in functions(region) if f"lib.{name}" not in NATIVE and f"{name}(" not in in_c}
     assert not unused
 
 

@@ -18,7 +18,8 @@ import pyipc
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from socket import socket
 
 SECONDS = 10  # that a step may take
 
@@ -41,25 +42,48 @@ class Partner:
         pid: Its process id.
     """
 
-    def __init__(self, name: str, argv: list[str], left: Callable[[], float]) -> None:
+    def __init__(
+        self, name: str, argv: list[str], left: Callable[[], float], inherits: Sequence[socket] = ()
+    ) -> None:
         self.name = name
         self._left = left
         self._heard = b""
         environment = {**os.environ, "LC_ALL": "C"}  # perl complains aloud about a locale that is missing
-        self._process = Popen(argv, bufsize=0, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment)
+        self._process = Popen(
+            argv,
+            bufsize=0,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=environment,
+            pass_fds=[sock.fileno() for sock in inherits],
+        )
         self.pid = self._process.pid
 
     @classmethod
-    def perl(cls, perl: str, program: str, arguments: list[str], left: Callable[[], float]) -> Partner:
+    def perl(
+        cls,
+        perl: str,
+        program: str,
+        arguments: list[str],
+        left: Callable[[], float],
+        inherits: Sequence[socket] = (),
+    ) -> Partner:
         """A perl that runs this program."""
-        return cls("perl", [perl, "-e", _PERL + program, "--", *arguments], left)
+        return cls("perl", [perl, "-e", _PERL + program, "--", *arguments], left, inherits)
 
     @classmethod
-    def python(cls, part: Callable[..., None], arguments: list[str], left: Callable[[], float]) -> Partner:
+    def python(
+        cls,
+        part: Callable[..., None],
+        arguments: list[str],
+        left: Callable[[], float],
+        inherits: Sequence[socket] = (),
+    ) -> Partner:
         """A second Python process that runs this function of a module."""
         second = _PYTHON.format(f"{__package__}.second")
         who = [str(SECONDS), part.__module__, part.__name__]
-        return cls("python 2", [sys.executable, "-c", second, _HOME, *who, *arguments], left)
+        return cls("python 2", [sys.executable, "-c", second, _HOME, *who, *arguments], left, inherits)
 
     def hear(self) -> str:
         """The next fact that it tells."""

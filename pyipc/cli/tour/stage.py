@@ -13,7 +13,8 @@ from .partner import SECONDS, Partner, StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from socket import socket
     from typing import Any, Optional, TypeVar
 
     from .show import Terminal
@@ -124,21 +125,31 @@ class Stage:
 
     def made(self, handle: Closable) -> Closable:
         """Close *handle* when the step ends, and remember that its object must be gone then."""
-        self._cleaning.enter_context(closing(handle))
+        self.held(handle)
         self.stop.made.add((handle.kind, handle.id))
         return handle
 
-    def perl(self, program: str, part: Callable[..., None], *arguments: object) -> Partner:
+    def held(self, thing: Closable) -> Closable:
+        """Close *thing* when the step ends."""
+        self._cleaning.enter_context(closing(thing))
+        return thing
+
+    def perl(
+        self, program: str, part: Callable[..., None], *arguments: object, inherits: Sequence[socket] = ()
+    ) -> Partner:
         """A perl that runs *program*; where there is none, a second Python that runs *part*."""
         if self.stop.perl is None:
-            return self.python(part, *arguments)
+            return self.python(part, *arguments, inherits=inherits)
+        words = [*map(str, arguments)]
         with _undisturbed():
-            return self._started(Partner.perl(self.stop.perl, program, [*map(str, arguments)], self.left))
+            return self._started(Partner.perl(self.stop.perl, program, words, self.left, inherits))
 
-    def python(self, part: Callable[..., None], *arguments: object) -> Partner:
+    def python(
+        self, part: Callable[..., None], *arguments: object, inherits: Sequence[socket] = ()
+    ) -> Partner:
         """A second Python process that runs *part*, a function of a module."""
         with _undisturbed():
-            return self._started(Partner.python(part, [*map(str, arguments)], self.left))
+            return self._started(Partner.python(part, [*map(str, arguments)], self.left, inherits))
 
     def _started(self, partner: Partner) -> Partner:
         self._cleaning.enter_context(closing(partner))
