@@ -4,7 +4,8 @@ import contextlib
 import sys
 
 import pyipc
-from pyipc import sysv
+from pyipc import fds, sysv
+from pyipc.memory import Memory
 
 assert pyipc.backend() == sys.argv[1], pyipc.backend()
 
@@ -15,5 +16,12 @@ with contextlib.closing(sysv.Semaphore.create(1)) as semaphore:
 with sysv.SharedMemory.create(64) as memory:
     memory.write(b"smoke")
     assert memory.read(5) == b"smoke"
+
+here, there = fds.socketpair()
+with here, there, Memory(64) as memory:
+    memory.write(b"smoke")
+    fds.send(here, b"memory", [memory])
+    with fds.receive(there, timeout=1) as message, Memory.from_fd(message.fds[0]) as same:
+        assert same.read(5) == b"smoke"
 
 print("ok:", sys.implementation.name, sys.version.split()[0], pyipc.__version__, pyipc.backend())
