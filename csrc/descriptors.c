@@ -15,6 +15,7 @@
 #define _GNU_SOURCE		/* ppoll() */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -69,6 +70,15 @@ static int own(int64_t number, int32_t *ret_fd)
 int pyipc_now_fd_duplicate(int number, int32_t *ret_fd)
 {
 	return own(neg_errno(fcntl(number, F_DUPFD_CLOEXEC, 0)), ret_fd);
+}
+
+/* The same file once more, for reading alone: another open file description, which cannot write. */
+int pyipc_now_fd_reopen(int number, int32_t *ret_fd)
+{
+	char path[sizeof "/proc/self/fd/-2147483648"];
+
+	(void) snprintf(path, sizeof path, "/proc/self/fd/%d", number);
+	return own(neg_errno(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)), ret_fd);
 }
 
 /* Until it is readable or writable, or has an error or a hang-up, which the next call will name. */

@@ -19,15 +19,45 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, TypeVar
+    from typing import Any, Protocol, TypeVar, Union
 
     from ._backend.protocol import Descriptor
     from .errors import IPCError
+
+    class HasFileno(Protocol):
+        """A file, a socket, a handle, a `Memory`."""
+
+        def fileno(self) -> int:
+            """Its descriptor."""
+
+    HasNumber = Union[int, HasFileno]
 
     Self = TypeVar("Self", bound="Handle")
     Waiting = TypeVar("Waiting", bound="WaitedHandle")
 else:
     Descriptor = ops.Descriptor
+
+
+def number_of(descriptor: HasNumber) -> int:
+    """The number of what callers give for a descriptor: itself, or its `fileno()`.
+
+    Raises:
+        TypeError: It is neither a number nor has it a fileno().
+        ClosedError: It is closed: -1.
+    """
+    number = descriptor if isinstance(descriptor, int) else _fileno(descriptor)
+    if number < 0:
+        raise error(EBADF, f"use descriptor {number} ({descriptor!r})")
+    if number >= 1 << 31:
+        raise ValueError(f"a descriptor is 0..2**31-1, not {number}")
+    return number
+
+
+def _fileno(descriptor: HasFileno) -> int:
+    try:
+        return descriptor.fileno()
+    except AttributeError:
+        raise TypeError(f"{descriptor!r} is neither a number nor has it a fileno()") from None
 
 
 class Handle(Descriptor):
@@ -55,6 +85,8 @@ class Handle(Descriptor):
             result = ops.now_adopt(self, descriptor)
         else:
             result = ops.now_move(descriptor, self)
+            if isinstance(descriptor, Handle):
+                descriptor._let_go()
         check(result, f"own descriptor {descriptor}")
 
     @classmethod
@@ -65,6 +97,9 @@ class Handle(Descriptor):
     @classmethod
     def _arrived(cls, owner: Descriptor, *how: Any) -> Handle:
         return cls(owner)
+
+    def _let_go(self) -> None:
+        """Give up what the handle holds beside the descriptor."""
 
     @property
     def closed(self) -> bool:

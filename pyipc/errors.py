@@ -157,6 +157,10 @@ _BETTER_TEXT = {
 
 def error(number: int, doing: str) -> IPCError:
     """The exception for errno *number*; *doing* says what failed, and on which object."""
+    if number == _errno.EMFILE:
+        return limit_error(number, doing, "RLIMIT_NOFILE", most_open(), None)
+    if number == _errno.ENFILE:
+        return limit_error(number, doing, "file-max", None, "/proc/sys/fs/file-max")
     text = _BETTER_TEXT.get(number) or _strerror(number)
     return _BY_ERRNO.get(number, IPCError)(number, f"{text}: {doing}")
 
@@ -168,6 +172,13 @@ def limit_error(number: int, doing: str, limit: str, value: int | None, path: st
     problem = LimitError(number, f"{_strerror(number)}: {doing} (the limit {limit}{now}{where})")
     problem.limit, problem.value, problem.path = limit, value, path
     return problem
+
+
+def most_open() -> int:
+    """RLIMIT_NOFILE: how many descriptors this process may have."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def check(result: int, doing: str) -> int:

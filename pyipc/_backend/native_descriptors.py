@@ -38,6 +38,7 @@ __all__ = (
     "now_pidfd_send",
     "now_pidfd_status",
     "now_receive",
+    "now_reopen",
     "now_send",
     "now_socket_is_unix",
     "now_socket_kind",
@@ -110,6 +111,10 @@ def now_adopt(into: Any, number: int) -> int:
 
 def now_duplicate(into: Any, number: int) -> int:
     return lib.pyipc_now_fd_duplicate(number, cell(into))
+
+
+def now_reopen(into: Any, number: int) -> int:
+    return lib.pyipc_now_fd_reopen(number, cell(into))
 
 
 def now_move(source: Any, into: Any) -> int:

@@ -38,18 +38,19 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
     if type(memory) is Unseen:
         copy: bytes = memory.memory[offset : offset + size]
         return copy
+    part = memory[offset : offset + size]  # a view of what is there, whatever was asked for
     if not HOT or size <= _COPY_WITH_GIL:
-        return memory[offset : offset + size].tobytes()
-    source = ffi.from_buffer(memory) + offset
-    return core.copy_out(int(ffi.cast("intptr_t", source)), size)
+        return part.tobytes()
+    return core.copy_out(int(ffi.cast("intptr_t", ffi.from_buffer(part))), len(part))
 
 
 def copy_in(memory: memoryview, offset: int, data: Any) -> None:
     size = len(data)
     if size <= _COPY_WITH_GIL:
         memory[offset : offset + size] = data
-    else:
-        lib.pyipc_copy(ffi.from_buffer(memory) + offset, ffi.from_buffer(data), size)
+        return
+    part = memory[offset : offset + size]
+    lib.pyipc_copy(ffi.from_buffer(part), ffi.from_buffer(data), min(len(part), size))
 
 
 def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:

@@ -18,16 +18,17 @@ from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
+from .._descriptor import number_of
 from ..errors import error, limit_error
 from .messages import Message, receive, send
-from .numbers import kind_of, number_of
+from .sockets import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from .numbers import HasNumber
+    from .._descriptor import HasNumber
 
 # Magic and version; which part, of how many; its descriptors and bytes; a random number that all
 # parts of a bundle share.

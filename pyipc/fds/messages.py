@@ -13,11 +13,11 @@ from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
-from .._descriptor import Handle
+from .._descriptor import Handle, number_of
 from .._pidfd import Pidfd
-from ..errors import DescriptorsLostError, error, limit_error
-from .numbers import Socket, family_of, is_unix, kind_of, kind_of_socket, number_of
+from ..errors import DescriptorsLostError, error, limit_error, most_open
 from .peers import NOBODY, Peer
+from .sockets import Socket, family_of, is_unix, kind_of, kind_of_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from typing import Any, Union
 
     from .._backend.protocol import Credentials, Incoming
+    from .._descriptor import HasNumber
     from ..errors import IPCError
-    from .numbers import HasNumber
 
     Address = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
 
@@ -215,7 +215,7 @@ def _send_error(result: int, number: int, data: bytes, written: int, numbers: li
         problem = limit_error(EMSGSIZE, doing, "SO_SNDBUF", None, _WMEM_MAX)
     elif result == -ETOOMANYREFS:
         doing = f"{doing}: too many of this user's are on their way"
-        problem = limit_error(ETOOMANYREFS, doing, "RLIMIT_NOFILE", _most_open(), None)
+        problem = limit_error(ETOOMANYREFS, doing, "RLIMIT_NOFILE", most_open(), None)
     elif result == -EBADF:
         problem = error(EBADF, f"{doing}: {_closed_one(number, numbers)} is not open")
     else:
@@ -232,12 +232,6 @@ def _closed_one(number: int, numbers: list[int]) -> str:
         except OSError:
             return f"descriptor {one}"
     return "one of them"
-
-
-def _most_open() -> int:
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 # ---- receiving ----
@@ -328,10 +322,10 @@ def _lost(data: bytes, why: int, arrived: int) -> DescriptorsLostError:
     limit: str | None = None
     text = "for a reason that the kernel keeps to itself; it may be a security module"
     if why == ops.LOST_TABLE_FULL:
-        limit, text = "RLIMIT_NOFILE", f"since RLIMIT_NOFILE is {_most_open()}"
+        limit, text = "RLIMIT_NOFILE", f"since RLIMIT_NOFILE is {most_open()}"
     text = f"only {arrived} descriptors of more have arrived, {text}; those are closed again"
     problem = DescriptorsLostError(EMFILE if limit else EACCES, text)
-    problem.limit, problem.value = limit, _most_open() if limit else None
+    problem.limit, problem.value = limit, most_open() if limit else None
     problem.data, problem.arrived = data, arrived
     return problem
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from errno import EINVAL, ESRCH
 
 from .._backend import ops
+from .._descriptor import number_of
 from .._pidfd import Pidfd
 from ..errors import check, error
-from .numbers import number_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .numbers import HasNumber
+    from .._descriptor import HasNumber
 
 
 NOBODY = 0, 65534, 65534  # what the kernel says where it cannot tell

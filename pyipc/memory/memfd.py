@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EBADF, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
+from _thread import RLock
+from errno import EACCES, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
 
 from .. import _pickling
 from .._backend import ops
-from .._descriptor import Handle
+from .._descriptor import Handle, number_of
 from .._mapping import Mapped
 from ..errors import check, error, limit_error
 from . import room
@@ -24,6 +25,8 @@ _HUGE = {
     "2M": (ops.MEMORY_HUGE_2M, 2 << 20, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
     "1G": (ops.MEMORY_HUGE_1G, 1 << 30, "/sys/kernel/mm/hugepages/hugepages-1048576kB/nr_hugepages"),
 }
+
+_NAMES = {page: name for name, (_, page, _) in _HUGE.items()}
 
 _NO_WRITING = ops.SEAL_WRITE | ops.SEAL_FUTURE_WRITE
 
@@ -49,7 +52,7 @@ class Memory(Mapped, Handle):
         LimitError: The memory cgroup's limit, RLIMIT_FSIZE, RLIMIT_NOFILE, or too few huge pages.
     """
 
-    __slots__ = ("_attachment", "_huge", "_memory", "_reserve", "_trust", "read_only", "size")
+    __slots__ = ("_attachment", "_changing", "_huge", "_memory", "_reserve", "_trust", "read_only", "size")
     kind = "memory"
     _attachment: Any
     _huge: str | None
@@ -63,6 +66,9 @@ class Memory(Mapped, Handle):
         return memory
 
     def _prepare(self, huge_pages: str | None, reserve: bool) -> None:
+        # What is mapped, and how much, changes together. A signal handler may come in between, and do
+        # the same in the same thread: hence an RLock.
+        self._changing = RLock()
         self._attachment = self._memory = None
         self._huge, self._reserve, self._trust = huge_pages, reserve, False
         self.read_only, self.size = False, 0
@@ -75,12 +81,13 @@ class Memory(Mapped, Handle):
             raise ValueError("huge pages that are not reserved may not be there when they are touched")
         flags, page, _ = _HUGE[huge_pages]
         self._prepare(huge_pages, reserve)
-        size = -(-size // page) * page
+        size = _rounded_up(size, page)
         result = ops.memory_create(self, size, flags)
         try:
             if result < 0:
-                raise self._cannot(result, f"create memory of {size} bytes", size)
-            self._reserve_pages(0, size)
+                raise self._cannot(result, f"create memory of {size} bytes")
+            if reserve:
+                self._reserve_pages(0, size)
             self._map_all()
         except BaseException:
             self.close()
@@ -106,13 +113,14 @@ class Memory(Mapped, Handle):
             IPCError: ENODEV: it is no memory and no file; EINVAL: it is empty.
         """
         memory = cls._empty()
-        number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
+        number = number_of(descriptor)
         doing = f"map the memory of descriptor {number}"
-        fields = _stat(number, doing)
-        _refuse_what_shrinks(fields, trust, doing)
+        _refuse_what_shrinks(_stat(number, doing), trust, doing)
         memory._trust, memory.read_only = trust, read_only
-        # By its own descriptor, so that the caller's is left alone if mapping fails.
-        check(ops.now_duplicate(memory, number), doing)
+        # By its own descriptor, so that the caller's is left alone if mapping fails; to read alone by
+        # one that cannot write, so that its mapping does not stand in the way of freeze().
+        own = ops.now_reopen if read_only else ops.now_duplicate
+        check(own(memory, number), doing)
         try:
             memory._map_all()
             if isinstance(descriptor, int):
@@ -141,25 +149,28 @@ class Memory(Mapped, Handle):
         Another process sees them when it calls `grow` too. Views of before stay as they are.
 
         Raises:
-            AccessError: It is sealed or frozen.
+            AccessError: It is sealed or frozen, or can only be read here.
             OutOfMemoryError, LimitError: As for a new one.
         """
         _check_size(size)
-        number = self.fileno()
-        now = _stat(number, f"grow {self}")
-        page = now[2] or 1
-        size = -(-size // page) * page
-        if size > now[0]:
-            doing = f"grow {self} to {size} bytes"
-            if now[1] & ops.SEAL_GROW:
-                raise error(EPERM, f"{doing}: it is sealed")
-            if self._reserve:
-                self._reserve_pages(now[0], size - now[0])
-            else:
-                result = ops.memory_grow(number, size)
-                if result < 0:
-                    raise self._cannot(result, doing, size - now[0])
-        self._map_all()
+        with self._changing:
+            now, seals, huge, _ = _stat(self.fileno(), f"grow {self}")
+            size = _rounded_up(size, huge or 1)
+            if size > now:
+                self._grow(now, size, seals)
+            self._map_all()
+
+    def _grow(self, now: int, size: int, seals: int) -> None:
+        doing = f"grow {self} to {size} bytes"
+        if self.read_only:
+            raise error(EACCES, f"{doing}: it can only be read here")
+        if seals & ops.SEAL_GROW:
+            raise error(EPERM, f"{doing}: it is sealed")
+        if self._reserve:
+            self._reserve_pages(now, size)
+        result = ops.memory_grow(self.fileno(), size)
+        if result < 0:
+            raise self._cannot(result, doing)
 
     def seal(self) -> None:
         """Let it grow no more, in any process.
@@ -179,16 +190,15 @@ class Memory(Mapped, Handle):
             InUseError: Somebody, here or elsewhere, may still write through a view or mapping.
             AccessError: It is sealed in another way, or cannot be sealed.
         """
-        if self.frozen:
-            return
-        attachment, memory = self._attachment, self._memory
-        self._attachment = self._memory = None
-        del attachment, memory  # unmapped now, unless a view lives
-        try:
-            self._seal(ops.SEAL_WRITE | ops.SEAL_GROW | ops.SEAL_SHRINK | ops.SEAL_SEAL)
-        finally:
-            if not self.closed:
-                self._map_all()
+        with self._changing:
+            if self.frozen:
+                return
+            self._let_go()  # unmapped now, unless a view lives
+            try:
+                self._seal(ops.SEAL_WRITE | ops.SEAL_GROW | ops.SEAL_SHRINK | ops.SEAL_SEAL)
+            finally:
+                if not self.closed:
+                    self._map_all()
 
     @property
     def sealed(self) -> bool:
@@ -207,48 +217,70 @@ class Memory(Mapped, Handle):
     def _seal(self, seals: int) -> None:
         result = ops.memory_seal(self.fileno(), seals)
         if result < 0:
-            raise self._error(result, "seal" if seals == ops.SEAL_GROW else "freeze")
+            # EINVAL: a file of another kind, which the kernel has no seals for.
+            doing = "seal" if seals == ops.SEAL_GROW else "freeze"
+            raise self._error(-EPERM if result == -EINVAL else result, doing)
+
+    def dup(self) -> Memory:
+        """Another handle on the same memory, with a descriptor and a mapping of its own.
+
+        Raises:
+            LimitError: RLIMIT_NOFILE.
+        """
+        own = Handle._empty()
+        check(ops.now_duplicate(own, self.fileno()), f"duplicate {self}")
+        with own:
+            return Memory.from_fd(own, read_only=self.read_only, trust=self._trust)
+
+    def detach(self) -> int:
+        """Give its descriptor up, which from now on is the caller's to close, and let go of the memory.
+
+        Raises:
+            ClosedError: It is closed.
+        """
+        number = super().detach()
+        self._let_go()
+        return number
 
     # ---- pages and mappings ----
 
-    def _reserve_pages(self, offset: int, size: int) -> None:
-        if not self._reserve:
-            return
-        doing = f"reserve {size} bytes for {self}"
+    def _reserve_pages(self, offset: int, end: int) -> None:
+        doing = f"reserve {end - offset} bytes for {self}"
         if self._huge is None:
-            room.refuse_what_does_not_fit(size, doing)
-        end = offset + size
+            room.refuse_what_does_not_fit(end - offset, doing)
         while offset < end:
             done = ops.memory_reserve(self.fileno(), offset, end - offset)
             if done >= 0:
                 offset += done
             elif done != -EINTR:  # a signal's handler runs now, in Python; then this piece again
-                raise self._cannot(done, doing, size)
+                raise self._cannot(done, doing)
 
     def _map_all(self) -> None:
         """Map as much as there is; views of the mapping before keep that."""
-        size, seals, _, reading = _stat(self.fileno(), f"map {self}")
+        size, seals, huge, reading = _stat(self.fileno(), f"map {self}")
         if size == 0:
             raise error(EINVAL, f"map {self}, which is empty")
+        self._huge = _NAMES.get(huge)
         self.read_only = self.read_only or reading or bool(seals & _NO_WRITING)
         flags = ops.MAP_PRIVATE if seals & ops.SEAL_WRITE else 0
         if not self.read_only:
             flags |= ops.MAP_WRITABLE
         mapped = ops.map_memory(self.fileno(), size, flags)
         if isinstance(mapped, int):
-            raise self._cannot(mapped, f"map {size} bytes of {self}", size)
+            raise self._cannot(mapped, f"map {size} bytes of {self}")
         self._attachment, self._memory = mapped
         self.size = size
         if self.closed:  # by another thread, meanwhile
             self._let_go()
 
     def _map(self) -> Any:
+        """What is mapped; after a freeze() that was broken off, map it again."""
         if self.closed:
             self._refuse()
-        memory = self._memory
-        if memory is None:
-            raise error(EBADF, f"use {self} while it is being frozen")
-        return memory
+        with self._changing:
+            if self._memory is None:
+                self._map_all()
+            return self._memory
 
     def _let_go(self) -> None:
         self._attachment = self._memory = None
@@ -258,7 +290,7 @@ class Memory(Mapped, Handle):
         self._let_go()
         super().close()
 
-    def _cannot(self, result: int, doing: str, size: int) -> IPCError:
+    def _cannot(self, result: int, doing: str) -> IPCError:
         if self._huge and result in (-ENOMEM, -ENOSPC):
             limit, path = f"{self._huge} huge pages", _HUGE[self._huge][2]
             return limit_error(-result, doing, limit, None, path)
@@ -275,6 +307,10 @@ def _check_size(size: int) -> None:
         raise TypeError(f"size is an int, not {type(size).__name__}")
     if not 1 <= size < 1 << 62:
         raise ValueError(f"memory has 1 to 2**62-1 bytes, not {size}")
+
+
+def _rounded_up(size: int, page: int) -> int:
+    return -(-size // page) * page
 
 
 def _stat(number: int, doing: str) -> MemoryFields:

@@ -58,9 +58,9 @@ def refuse_what_does_not_fit(size: int, doing: str) -> None:
 def _levels() -> Iterator[tuple[str, str]]:
     """This process's memory cgroup and those around it, as (version, directory)."""
     try:
-        with open(_GROUPS) as lines:
+        with open(_GROUPS, errors="surrogateescape") as lines:
             groups = [line.rstrip("\n").split(":", 2) for line in lines]
-        with open(_MOUNTS) as lines:
+        with open(_MOUNTS, errors="surrogateescape") as lines:
             mounts = [line.split() for line in lines]
     except OSError:
         return
@@ -77,10 +77,14 @@ def _levels() -> Iterator[tuple[str, str]]:
 
 
 def _upwards(root: str, place: str, path: str) -> Iterator[str]:
-    inside = path[len(root) :] if root != "/" and path.startswith(root) else path
-    parts = [part for part in inside.split("/") if part and part != ".."]
-    for count in range(len(parts), -1, -1):
-        yield "/".join([place, *parts[:count]])
+    """The directories from the cgroup of this *path* up, where the tree from *root* on is at *place*."""
+    parts = [part for part in path.split("/") if part]
+    top = [part for part in root.split("/") if part]
+    if parts[: len(top)] != top:
+        return  # a part of the tree that it is not in
+    inside = [] if ".." in parts else parts[len(top) :]
+    for count in range(len(inside), -1, -1):
+        yield "/".join([place, *inside[:count]])
 
 
 def _number(path: str) -> int | None:
