@@ -164,9 +164,29 @@ static int why_lost(int sock)
 	return PYIPC_LOST;
 }
 
-/* One recvmsg(2), which never waits.  Gives the message's size, which is more than size where its
- * end did not fit; -EPIPE at the end of a connection.  ret_message holds none yet, and belongs to
- * somebody; fds that came along with lost ones are closed, and count says how many. */
+/* Who leaves with messages unread makes the other side's next call fail, once; but what it had sent
+ * is still there, and then the end.  (No MSG_TRUNC here, to learn how long a message was that was
+ * cut: on a TCP socket it means to throw the bytes away.) */
+static int64_t receive(int sock, struct msghdr *head)
+{
+	int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
+	int64_t got = neg_errno(recvmsg(sock, head, flags));
+
+	return got == -ECONNRESET ? neg_errno(recvmsg(sock, head, flags)) : got;
+}
+
+static int32_t address_size(const struct sockaddr_un *from, socklen_t size)
+{
+	size_t length = size > offsetof(struct sockaddr_un, sun_path) && from->sun_family == AF_UNIX
+			? size - offsetof(struct sockaddr_un, sun_path) : 0;
+
+	/* A path ends where its NUL is, which may be counted; an abstract name begins with one. */
+	return (int32_t) (length > 0 && from->sun_path[0] ? strnlen(from->sun_path, length) : length);
+}
+
+/* One recvmsg(2), which never waits.  Gives how many bytes came, size + 1 if there were more, which
+ * are gone; -EPIPE at the end of a connection.  ret_message holds none yet, and belongs to somebody;
+ * fds that came along with lost ones are closed, and count says how many. */
 int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_message *ret_message)
 {
 	union {
@@ -174,14 +194,14 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 		char room[CMSG_SPACE(sizeof(int32_t) * PYIPC_MOST_FDS) + CMSG_SPACE(sizeof(struct ucred))
 			  + CMSG_SPACE(sizeof(int32_t)) + ROOM_FOR_OTHERS];
 	} control;
-	struct sockaddr_un from;
+	struct sockaddr_un from = { .sun_family = AF_UNSPEC };
 	struct iovec part = { .iov_base = ret_data, .iov_len = size };
 	struct msghdr head = {
 		.msg_name = &from, .msg_namelen = sizeof from,
 		.msg_iov = &part, .msg_iovlen = 1,
 		.msg_control = &control, .msg_controllen = sizeof control,
 	};
-	int64_t got = neg_errno(recvmsg(sock, &head, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | MSG_TRUNC));
+	int64_t got = receive(sock, &head);
 
 	if (got < 0)
 		return got;
@@ -193,15 +213,12 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 		(void) pyipc_message_close(ret_message);
 		ret_message->lost = why;
 		ret_message->count = arrived;
-		return got;
 	}
-	if (head.msg_namelen > offsetof(struct sockaddr_un, sun_path) && from.sun_family == AF_UNIX) {
-		ret_message->address_size = (int32_t) (head.msg_namelen - offsetof(struct sockaddr_un, sun_path));
-		memcpy(ret_message->address, from.sun_path, (size_t) ret_message->address_size);
-	}
-	if (got == 0 && size > 0 && is_end(sock, ret_message))
+	ret_message->address_size = address_size(&from, head.msg_namelen);
+	memcpy(ret_message->address, from.sun_path, (size_t) ret_message->address_size);
+	if (got == 0 && size > 0 && !ret_message->lost && is_end(sock, ret_message))
 		return -EPIPE;
-	return got;
+	return head.msg_flags & MSG_TRUNC ? (int64_t) size + 1 : got;
 }
 
 /* Of the next message, without taking it; more than there is, on a stream. */

@@ -312,7 +312,9 @@ static PyObject *module_close_all(PyObject *module, PyObject *list)
 static struct {
 	PyTypeObject *socket, *handle, *message;
 	PyObject *family_of, *kind_of;	/* of a socket.socket, an int without the enum */
+	PyObject *fileno_of, *fileno;	/* the method of a socket.socket, and its name */
 	PyObject *finish;		/* makes a Message of what is not plain */
+	PyObject *not_sent, *not_received;	/* raise what errno says */
 	Py_ssize_t from_stream, longest;
 	PyObject *send[4], *receive[3];
 	PyObject *data, *fds, *peer, *address;
@@ -327,17 +329,32 @@ static long asked(PyObject *function, PyObject *sock)
 	return number;
 }
 
-/* The number of a descriptor that is given as an int, a handle, or has a fileno(); else -1. */
+/* The number of a socket.socket whose fileno() is the ordinary one, which runs no Python and raises
+ * nothing; else -1.  What other objects do in theirs, they should do once: in Python. */
+static int socket_number(PyObject *sock)
+{
+	PyObject *method;
+	int ordinary;
+
+	if (!PyObject_TypeCheck(sock, face.socket))
+		return -1;
+	method = PyObject_GetAttr((PyObject *) Py_TYPE(sock), face.fileno);
+	ordinary = method == face.fileno_of;
+	Py_XDECREF(method);
+	return ordinary ? (int) asked(face.fileno_of, sock) : -1;
+}
+
+/* The number of a descriptor that is given as an int, a handle or a socket; else -1. */
 static int number_in(PyObject *thing)
 {
-	int number;
+	long number;
 
 	if (PyObject_TypeCheck(thing, descriptor_type))
 		return ((struct descriptor *) thing)->number;
-	Py_INCREF(thing);		/* its fileno() may do anything */
-	number = PyObject_AsFileDescriptor(thing);
-	Py_DECREF(thing);
-	return number;
+	if (!PyLong_CheckExact(thing))
+		return socket_number(thing);
+	number = PyLong_AsLong(thing);
+	return number >= 0 && number <= INT32_MAX ? (int) number : -1;
 }
 
 /* How many there are in a list or tuple, all of them open as far as they know; else -1. */
@@ -361,26 +378,36 @@ static int numbers_in(PyObject *things, int32_t *ret_fds)
 /* Up to this size a stream takes all of it or nothing, so that it can be sent again. */
 enum { WHOLE = 2048 };
 
+/* May a call that gave this be made again, in Python?  A socket tells some errors once. */
+static int changed_nothing(int64_t result)
+{
+	return result == -EAGAIN || result == -EINTR;
+}
+
 static PyObject *fast_send(PyObject *python, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	PyObject *given[4];		/* sock, data, descriptors, timeout */
 	int32_t fds[PYIPC_MOST_FDS];
-	Py_ssize_t size;
-	int fd_count = 0;
+	int64_t sent = -EAGAIN;
+	Py_ssize_t size = 0;
+	int sock = -1, fd_count = 0;
 
-	if (!sort_out(args, count, names, 2, face.send, 4, given) || !PyBytes_CheckExact(given[1])
-	    || !PyObject_TypeCheck(given[0], face.socket) || !plain_timeout(given[3]))
-		return start_over(python, args, count, names);
-	size = PyBytes_Size(given[1]);
-	if (given[2])
-		fd_count = numbers_in(given[2], fds);
-	if (size > 0 && size <= WHOLE && fd_count >= 0
-	    && (fd_count == 0 || asked(face.family_of, given[0]) == AF_UNIX)
-	    && pyipc_now_send(PyObject_AsFileDescriptor(given[0]), PyBytes_AsString(given[1]), (uint64_t) size,
-			      fds, fd_count, NULL, NULL, 0) == size)
-		return none();
+	if (sort_out(args, count, names, 2, face.send, 4, given) && PyBytes_CheckExact(given[1])
+	    && plain_timeout(given[3])) {
+		size = PyBytes_Size(given[1]);
+		sock = socket_number(given[0]);
+		fd_count = given[2] ? numbers_in(given[2], fds) : 0;
+	}
+	if (sock >= 0 && size > 0 && size <= WHOLE && fd_count >= 0
+	    && (fd_count == 0 || asked(face.family_of, given[0]) == AF_UNIX))
+		sent = pyipc_now_send(sock, PyBytes_AsString(given[1]), (uint64_t) size, fds, fd_count, NULL, NULL, 0);
 	PyErr_Clear();
-	return start_over(python, args, count, names);
+	if (sent == size)
+		return none();
+	if (changed_nothing(sent))
+		return start_over(python, args, count, names);
+	return PyObject_CallFunction(face.not_sent, "LOOO", (long long) sent, given[0], given[1],
+				     given[2] ? given[2] : Py_None);
 }
 
 /* A Message of these, which it takes over. */
@@ -413,18 +440,23 @@ static PyObject *fast_receive(PyObject *python, PyObject *const *args, Py_ssize_
 	PyObject *given[3];		/* sock, max_size, timeout */
 	PyObject *data = NULL, *result;
 	Py_ssize_t most = 0;
-	int64_t got = -EINVAL;
+	int64_t got = -EAGAIN;
+	int sock = -1;
 
 	no_message(&message);
 	if (sort_out(args, count, names, 1, face.receive, 3, given) && (!given[1] || given[1] == Py_None)
-	    && PyObject_TypeCheck(given[0], face.socket) && plain_timeout(given[2])) {
+	    && plain_timeout(given[2]))
+		sock = socket_number(given[0]);
+	if (sock >= 0) {
 		most = asked(face.kind_of, given[0]) == PYIPC_STREAM ? face.from_stream : face.longest;
-		got = take(PyObject_AsFileDescriptor(given[0]), most, &message, &data);
+		got = take(sock, most, &message, &data);
 	}
 	if (got < 0) {			/* nothing was taken */
 		(void) pyipc_message_close(&message);
 		PyErr_Clear();
-		return start_over(python, args, count, names);
+		if (changed_nothing(got))
+			return start_over(python, args, count, names);
+		return PyObject_CallFunction(face.not_received, "LO", (long long) got, given[0]);
 	}
 	if (!data || got > most || message.lost || message.has_credentials || message.pidfd >= 0)
 		result = data ? finished(data, got, &message) : NULL;
@@ -493,21 +525,27 @@ static void learn(PyObject **names, ...)
 	va_end(words);
 }
 
-/* messages_face(Message, Handle, socket, family_of, kind_of, finish, from_stream, longest) */
+/* messages_face(Message, Handle, socket, its fileno, family_of, kind_of, finish, not_sent,
+ * not_received, from_stream, longest) */
 static PyObject *module_messages_face(PyObject *module, PyObject *args)
 {
 	(void) module;
-	if (!PyArg_ParseTuple(args, "OOOOOOnn", &face.message, &face.handle, &face.socket, &face.family_of,
-			      &face.kind_of, &face.finish, &face.from_stream, &face.longest))
+	if (!PyArg_ParseTuple(args, "OOOOOOOOOnn", &face.message, &face.handle, &face.socket, &face.fileno_of,
+			      &face.family_of, &face.kind_of, &face.finish, &face.not_sent, &face.not_received,
+			      &face.from_stream, &face.longest))
 		return NULL;
 	Py_INCREF((PyObject *) face.message);
 	Py_INCREF((PyObject *) face.handle);
 	Py_INCREF((PyObject *) face.socket);
 	Py_INCREF(face.family_of);
 	Py_INCREF(face.kind_of);
+	Py_INCREF(face.fileno_of);
 	Py_INCREF(face.finish);
+	Py_INCREF(face.not_sent);
+	Py_INCREF(face.not_received);
 	learn(face.send, "sock", "data", "descriptors", "timeout", NULL);
 	learn(face.receive, "sock", "max_size", "timeout", NULL);
+	learn(&face.fileno, "fileno", NULL);
 	learn(&face.data, "data", NULL);
 	learn(&face.fds, "fds", NULL);
 	learn(&face.peer, "peer", NULL);

@@ -10,12 +10,21 @@ import os
 from _socket import AF_UNIX, SOCK_DGRAM, socket
 from errno import EADDRINUSE, EAGAIN, ECONNREFUSED, EEXIST, EINVAL, EPERM, EPROTOTYPE, ETIMEDOUT
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
-from select import epoll
 from stat import S_IMODE, S_ISSOCK
 from time import monotonic_ns
 
 from . import _deadline
 from .errors import IPCError, error
+
+try:
+    from select import epoll
+except ImportError:  # gevent takes it out of the module; another copy of the module has it
+    import select
+    from importlib.util import module_from_spec
+
+    _copy = module_from_spec(select.__spec__)
+    select.__spec__.loader.exec_module(_copy)  # type: ignore[union-attr]
+    epoll = _copy.epoll  # type: ignore[misc]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -213,8 +222,9 @@ def _claim(sock: socket, raw: bytes, name: bytes, directory: epoll, doing: str) 
         sock.bind(address)
         return
     with old:
-        # Not in vain: a stranger within bind(2) has made the name and looks dead as long as he has
-        # not bound it. This waits for him, since he has the kernel's lock of the directory (5.14).
+        # Not in vain, though the name is there: a stranger within bind(2) has made it and not bound it
+        # yet, and would look dead. Since Linux 5.14 he has the kernel's lock of the directory
+        # meanwhile, so this call returns when he is through.
         try:
             sock.bind(address)
         except OSError as problem:

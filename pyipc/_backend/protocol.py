@@ -31,8 +31,9 @@ Credentials = tuple[int, int, int]
 # pid, exit code or -1, signal or 0, whether it dumped core
 Exit = tuple[int, int, int, bool]
 
-# Data, the message's size, handles, credentials, pidfd, sender's address; and of a message that has
-# lost descriptors LOST or LOST_TABLE_FULL, with how many came and are closed.
+# Data, how many bytes that are (one more if some were cut off), handles, credentials, pidfd, the
+# sender's address; and of a message that has lost descriptors LOST or LOST_TABLE_FULL, with how many
+# came and are closed.
 Incoming = tuple[
     bytes,
     int,

@@ -147,6 +147,12 @@ def send(
         _send_rest(sent, number, data, numbers, credentials, where, timeout)
 
 
+def _not_sent(result: int, sock: HasNumber, data: bytes, descriptors: list[HasNumber] | None) -> None:
+    """Raise what C was told, where it stood in."""
+    numbers = [number_of(one) for one in descriptors or ()]
+    raise _send_error(result, number_of(sock), data, 0, numbers)
+
+
 def _refuse_what_would_vanish(sock: HasNumber, number: int, count: int) -> None:
     if count > _SCM_MAX_FD:
         doing = f"send {count} descriptors at once (send_bundle() can)"
@@ -181,7 +187,7 @@ def _send_rest(
 ) -> None:
     """Go on after a first try that has sent only a part, or has failed."""
     deadline = _ALREADY if timeout == 0 else _deadline.after(timeout)
-    left, nap = data, None
+    left, nap, asked = data, None, numbers
     while True:
         result = 0
         if sent >= 0:  # a part, on a stream, and the descriptors with it
@@ -193,7 +199,7 @@ def _send_rest(
         elif sent != -EINTR:
             result = sent
         if result < 0 and result != -EINTR:
-            raise _send_error(result, number, data, len(data) - len(left), numbers)
+            raise _send_error(result, number, data, len(data) - len(left), asked)
         sent = ops.now_send(number, left, numbers, credentials, where)
 
 
@@ -282,7 +288,7 @@ def _receive_within(number: int, max_size: int) -> int | Incoming:
     if size > max_size:
         doing = f"receive a message of {size} bytes from descriptor {number}; it is still there"
         raise limit_error(EMSGSIZE, doing, "max_size", max_size, None)
-    return size if size < 0 else ops.now_receive(number, max_size, Handle)
+    return size if size < 0 else ops.now_receive(number, min(max_size, max(size, _LONGEST)), Handle)
 
 
 def _wait_for_message(number: int, kind: int, max_size: int | None, timeout: float | None) -> int | Incoming:
@@ -313,9 +319,13 @@ def _message(came: Incoming) -> Message:
     message = Message(data, handles, peer, address)
     if size > len(data):
         message.close()
-        doing = f"receive a message of {size} bytes; the end of it, and its descriptors, are gone"
+        doing = "receive a message; the end of it, and its descriptors, are gone"
         raise limit_error(EMSGSIZE, doing, "max_size", len(data), None)
     return message
+
+
+def _not_received(result: int, sock: HasNumber) -> None:
+    raise error(-result, f"receive from descriptor {number_of(sock)}")
 
 
 def _lost(data: bytes, why: int, arrived: int) -> DescriptorsLostError:
@@ -330,4 +340,7 @@ def _lost(data: bytes, why: int, arrived: int) -> DescriptorsLostError:
     return problem
 
 
-ops.messages_face(Message, Handle, Socket, family_of, kind_of_socket, _message, _FROM_STREAM, _LONGEST)
+ops.messages_face(
+    *(Message, Handle, Socket, Socket.fileno, family_of, kind_of_socket),
+    *(_message, _not_sent, _not_received, _FROM_STREAM, _LONGEST),
+)
