@@ -15,7 +15,6 @@
 #define _GNU_SOURCE		/* ppoll() */
 #include <fcntl.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -72,13 +71,12 @@ int pyipc_now_fd_duplicate(int number, int32_t *ret_fd)
 	return own(neg_errno(fcntl(number, F_DUPFD_CLOEXEC, 0)), ret_fd);
 }
 
-/* The same file once more, for reading alone: another open file description, which cannot write. */
-int pyipc_now_fd_reopen(int number, int32_t *ret_fd)
+/* Of what is there; flags are those of open(2), which mean the same to Python. */
+int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd)
 {
-	char path[sizeof "/proc/self/fd/-2147483648"];
-
-	(void) snprintf(path, sizeof path, "/proc/self/fd/%d", number);
-	return own(neg_errno(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)), ret_fd);
+	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)	/* O_DIRECTORY is a part of the latter */
+		return -EINVAL;
+	return own(neg_errno(open(path, flags | O_CLOEXEC)), ret_fd);
 }
 
 /* Until it is readable or writable, or has an error or a hang-up, which the next call will name. */

@@ -21,6 +21,7 @@ __all__ = (
     "WRITABLE",
     "Descriptor",
     "close_all",
+    "fd_open",
     "fd_wait",
     "messages_face",
     "now_adopt",
@@ -38,7 +39,6 @@ __all__ = (
     "now_pidfd_send",
     "now_pidfd_status",
     "now_receive",
-    "now_reopen",
     "now_send",
     "now_socket_is_unix",
     "now_socket_kind",
@@ -113,8 +113,8 @@ def now_duplicate(into: Any, number: int) -> int:
     return lib.pyipc_now_fd_duplicate(number, cell(into))
 
 
-def now_reopen(into: Any, number: int) -> int:
-    return lib.pyipc_now_fd_reopen(number, cell(into))
+def fd_open(into: Any, path: bytes, flags: int) -> int:
+    return lib.pyipc_fd_open(path, flags, cell(into))
 
 
 def now_move(source: Any, into: Any) -> int:

@@ -271,8 +271,8 @@ class DescriptorOps(Protocol):
     def now_duplicate(self, into: Any, number: int) -> int:
         """Own a copy of it (F_DUPFD_CLOEXEC)."""
 
-    def now_reopen(self, into: Any, number: int) -> int:
-        """Open the same file once more, for reading alone (by /proc/self/fd)."""
+    def fd_open(self, into: Any, path: bytes, flags: int) -> int:
+        """Open a file that is there; close-on-exec."""
 
     def now_move(self, source: Any, into: Any) -> int:
         """Own what another one owned."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from _thread import RLock
 from errno import EACCES, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
+from os import O_RDONLY
 
 from .. import _pickling
 from .._backend import ops
@@ -119,8 +120,11 @@ class Memory(Mapped, Handle):
         memory._trust, memory.read_only = trust, read_only
         # By its own descriptor, so that the caller's is left alone if mapping fails; to read alone by
         # one that cannot write, so that its mapping does not stand in the way of freeze().
-        own = ops.now_reopen if read_only else ops.now_duplicate
-        check(own(memory, number), doing)
+        if read_only:
+            result = ops.fd_open(memory, b"/proc/self/fd/%d" % number, O_RDONLY)
+        else:
+            result = ops.now_duplicate(memory, number)
+        check(result, doing)
         try:
             memory._map_all()
             if isinstance(descriptor, int):
