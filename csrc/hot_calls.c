@@ -16,7 +16,8 @@
  * 3. Memory is touched only through an Attachment whose size Python has checked, and which this
  *    file holds a reference to while it does: it is not detached meanwhile.
  */
-#include <pyconfig.h>
+#include <patchlevel.h>		/* PYPY_VERSION */
+#include <pyconfig.h>		/* Py_GIL_DISABLED */
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 

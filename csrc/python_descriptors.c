@@ -7,7 +7,8 @@
  * call, and closing is one too.  (Through cffi the same costs half a microsecond for each descriptor;
  * where this file cannot serve, on PyPy and without a GIL, native_descriptors.py does it so.)
  */
-#include <pyconfig.h>
+#include <patchlevel.h>		/* PYPY_VERSION */
+#include <pyconfig.h>		/* Py_GIL_DISABLED */
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 

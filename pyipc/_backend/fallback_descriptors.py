@@ -30,7 +30,19 @@ from _operator import attrgetter
 from _warnings import warn
 from _weakref import ref
 from array import array
-from errno import EAGAIN, EBADF, EINTR, EINVAL, EMFILE, ENOPROTOOPT, ENOTCONN, ENOTSUP, EPIPE, ETIMEDOUT
+from errno import (
+    EAGAIN,
+    EBADF,
+    ECONNRESET,
+    EINTR,
+    EINVAL,
+    EMFILE,
+    ENOPROTOOPT,
+    ENOTCONN,
+    ENOTSUP,
+    EPIPE,
+    ETIMEDOUT,
+)
 from fcntl import F_GETFD, F_GETFL, F_SETFD, FD_CLOEXEC, fcntl, ioctl
 from itertools import chain, repeat
 from time import monotonic_ns
@@ -55,6 +67,7 @@ __all__ = (
     "WRITABLE",
     "Descriptor",
     "close_all",
+    "fd_open",
     "fd_wait",
     "messages_face",
     "now_adopt",
@@ -171,6 +184,12 @@ def now_adopt(into: Any, number: int) -> int:
 
 def now_duplicate(into: Any, number: int) -> int:
     return own(into, os.dup, number)  # which is F_DUPFD_CLOEXEC, for all its name
+
+
+def fd_open(into: Any, path: bytes, flags: int) -> int:
+    if flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE:
+        return -EINVAL
+    return own(into, os.open, path, flags)  # close-on-exec, as all that Python opens
 
 
 def now_move(source: Any, into: Any) -> int:
@@ -374,10 +393,11 @@ def _credentials(data: bytes) -> Credentials:
     return pid, uid, gid
 
 
-def _is_end(borrowed: _Borrowed, kind: int, nothing_else: bool) -> bool:
+def _is_end(borrowed: _Borrowed, nothing_else: bool) -> bool:
     """What csrc/passing.c says of a message without bytes."""
+    kind = call(borrowed.getsockopt, _socket.SOL_SOCKET, _socket.SO_TYPE)
     if kind != SEQPACKET or not nothing_else:
-        return kind == STREAM
+        return bool(kind == STREAM)
     poll = select.poll()
     poll.register(borrowed, _POLLRDHUP)
     state = call(poll.poll, 0)
@@ -391,42 +411,45 @@ def _why_lost(sock: int) -> int:
 
 
 def _path_or_name(address: Any) -> bytes | None:
-    """An address as the kernel has it, of what Python makes of it."""
+    """What Python makes of an address, as it was."""
     if isinstance(address, str):
-        return (os.fsencode(address) + b"\0")[:_MOST_ADDRESS]
+        return os.fsencode(address)[:_MOST_ADDRESS]
     return address if isinstance(address, bytes) else None
+
+
+def _take(borrowed: _Borrowed, size: int, came: list[Any]) -> int:
+    """One recvmsg(2), whose result is in this list before anybody looks."""
+    flags = _socket.MSG_DONTWAIT | _MSG_CMSG_CLOEXEC
+    return int(call(came.extend, map(borrowed.recvmsg, (size,), (_ROOM,), (flags,))))
 
 
 def now_receive(sock: int, size: int, handle: Any) -> int | Incoming:
     borrowed = _borrow(sock)
     if isinstance(borrowed, int):
         return borrowed
-    kind = call(borrowed.getsockopt, _socket.SOL_SOCKET, _socket.SO_TYPE)
-    flags = _socket.MSG_DONTWAIT | _MSG_CMSG_CLOEXEC
-    if kind != STREAM:
-        flags |= _socket.MSG_TRUNC  # TCP would throw the bytes away: tcp(7)
-    room = bytearray(size)  # recvmsg() has one too, but keeps the message's size to itself
     came: list[Any] = []
     owners: list[Any] = []
     numbers: Iterator[int] | None = None  # of descriptors that nobody owns yet
     try:
-        result = call(came.extend, map(borrowed.recvmsg_into, ((room,),), (_ROOM,), (flags,)))
+        result = _take(borrowed, size, came)
+        if result == -ECONNRESET:  # told once; what was sent before is still there
+            result = _take(borrowed, size, came)
         if result < 0:
-            return int(result)
-        got, parts, flags, address = came[0]
+            return result
+        data, parts, flags, where = came[0]
         rights, pidfds, who = _sort_out(parts)
         numbers = iter(rights + pidfds)
-        data = bytes(memoryview(room)[:got])
+        got = size + 1 if flags & _socket.MSG_TRUNC else len(data)
+        address = _path_or_name(where)
         if flags & _socket.MSG_CTRUNC:
             lost = _why_lost(sock), len(rights)
             _close_each(numbers)
-            return data, got, [], None, None, None, lost
-        if got == 0 and size and _is_end(borrowed, kind, not (rights or pidfds or who)):
+            return data, got, [], None, None, address, lost
+        if got == 0 and size and _is_end(borrowed, not (rights or pidfds or who)):
             return -EPIPE
         owners += [handle.__new__(handle) for _ in rights + pidfds]
         any(map(dict.__setitem__, [owner._held for owner in owners], repeat(_KEY), numbers))
-        process = owners[-1] if pidfds else None
-        return data, got, owners[: len(rights)], who, process, _path_or_name(address), None
+        return data, got, owners[: len(rights)], who, owners[-1] if pidfds else None, address, None
     except BaseException:
         _close_each(iter(_descriptors_of(came)) if numbers is None else numbers)
         close_all(owners)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from _thread import RLock
 from errno import EACCES, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
 from os import O_RDONLY
@@ -198,6 +199,10 @@ class Memory(Mapped, Handle):
             if self.frozen:
                 return
             self._let_go()  # unmapped now, unless a view lives
+            if sys.implementation.name != "cpython":  # there, it is only when the collector comes by
+                import gc
+
+                gc.collect()
             try:
                 self._seal(ops.SEAL_WRITE | ops.SEAL_GROW | ops.SEAL_SHRINK | ops.SEAL_SEAL)
             finally:
