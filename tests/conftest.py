@@ -139,9 +139,10 @@ def _until(fact, timeout=PATIENCE):
 
 
 _WAITS = {
-    # semop, msgsnd, msgrcv, semtimedop; clock_nanosleep, select and pselect6 of naps between tries
-    "x86_64": {65, 69, 70, 220, 230, 23, 270},
-    "aarch64": {193, 189, 188, 192, 115, 72},
+    # semop, msgsnd, msgrcv, semtimedop; clock_nanosleep, select and pselect6 of naps between tries;
+    # poll and ppoll
+    "x86_64": {65, 69, 70, 220, 230, 23, 270, 7, 271},
+    "aarch64": {193, 189, 188, 192, 115, 72, 73},
 }.get(platform.machine())
 
 
@@ -314,14 +315,18 @@ def perl(process):
     return start
 
 
-@pytest.fixture(scope="session")
-def _compiled(tmp_path_factory):
+def _compile(name, tmp_path_factory):
     compiler = shutil.which("cc")
     if not compiler:
         return None
-    program = tmp_path_factory.mktemp("peer") / "peer"
-    subprocess.run([compiler, "-Wall", "-Werror", "-o", program, CHILDREN / "peer.c"], check=True)
+    program = tmp_path_factory.mktemp("peer") / name
+    subprocess.run([compiler, "-Wall", "-Werror", "-o", program, CHILDREN / f"{name}.c"], check=True)
     return program
+
+
+@pytest.fixture(scope="session")
+def _compiled(tmp_path_factory):
+    return _compile("peer", tmp_path_factory)
 
 
 @pytest.fixture
@@ -332,5 +337,24 @@ def peer(process, _compiled):
 
     def start(*arguments):
         return process([_compiled, *map(str, arguments)])
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def _compiled_fds_peer(tmp_path_factory):
+    return _compile("fds_peer", tmp_path_factory)
+
+
+@pytest.fixture
+def fds_peer(process, _compiled_fds_peer):
+    """Run the C peer of tests/children/fds_peer.c; the socket is its own from now on."""
+    if _compiled_fds_peer is None:
+        pytest.skip("there is no C compiler")
+
+    def start(mode, sock, *arguments):
+        with sock:
+            words = [_compiled_fds_peer, mode, sock.fileno(), *arguments]
+            return process(map(str, words), pass_fds=[sock.fileno()])
 
     return start

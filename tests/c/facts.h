@@ -9,11 +9,13 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -21,6 +23,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -59,6 +63,20 @@ static inline int children_left(void)
 	return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : 1;
 }
 
+/* How many this process has open, and the one that looks. */
+static inline int descriptors_open(void)
+{
+	DIR *list = opendir("/proc/self/fd");
+	int count = 0;
+
+	if (!list)
+		return -1;
+	while (readdir(list))
+		count++;
+	(void) closedir(list);
+	return count - 2;	/* "." and ".." */
+}
+
 static const char *running;
 
 static inline void stuck(int signal_number)
@@ -73,6 +91,7 @@ static inline void stuck(int signal_number)
 static inline void run(const char *name, void (*test)(void))
 {
 	int before = objects_left();
+	int open_before = descriptors_open();
 
 	running = name;
 	check_ok = 1;
@@ -82,6 +101,7 @@ static inline void run(const char *name, void (*test)(void))
 		return;
 	EQUAL(before, objects_left());
 	EQUAL(0, children_left());
+	EQUAL(open_before, descriptors_open());
 	if (!check_ok)
 		printf("FAILED: %s\n", name);
 	*(check_ok ? &check_passed : &check_failed) += 1;
@@ -157,6 +177,16 @@ static inline pid_t fork_child(void)
 	return child;
 }
 
+static inline pid_t sleeping_child(void)
+{
+	pid_t child = fork_child();
+
+	if (child == 0)
+		for (;;)
+			(void) pause();
+	return child;
+}
+
 /* The status a child ended with; 1000 and the signal if one ended it. */
 static inline int end_of(pid_t child)
 {
@@ -225,6 +255,101 @@ static inline int told(const int *number)
 static inline void tell(int *number, int value)
 {
 	__atomic_store_n(number, value, __ATOMIC_SEQ_CST);
+}
+
+/* A child's status from what it has CHECKed. */
+static inline int all_was_well(void)
+{
+	return check_ok == 1 ? 0 : 1;
+}
+
+/* ---- descriptors ---- */
+
+static inline int is_open(int number)
+{
+	return fcntl(number, F_GETFD) != -1;
+}
+
+static inline int is_close_on_exec(int number)
+{
+	return fcntl(number, F_GETFD) == FD_CLOEXEC;
+}
+
+/* One file: for the two ends of a pipe that is so, too. */
+static inline int same_file(int one, int other)
+{
+	struct stat a, b;
+
+	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Of the read end of a pipe: has the last copy of the other end been closed, in whatever process,
+ * and is none under way in a socket? */
+static inline int nobody_writes(int read_end)
+{
+	struct pollfd state = { .fd = read_end };
+
+	return poll(&state, 1, 0) == 1 && state.revents & POLLHUP;
+}
+
+static inline void pipe_ends(int *ends)
+{
+	EQUAL(0, pipe2(ends, O_CLOEXEC));
+}
+
+static inline void close_both(int *ends)
+{
+	EQUAL(0, close(ends[0]));
+	EQUAL(0, close(ends[1]));
+}
+
+static inline int32_t nothing_yet(void)
+{
+	int32_t fd;
+
+	memset(&fd, UNTOUCHED, sizeof fd);
+	return fd;
+}
+
+static inline int is_untouched(int32_t fd)
+{
+	return untouched(&fd, sizeof fd);
+}
+
+/* A number that names nothing, as long as nobody opens anything. */
+static inline int closed_number(void)
+{
+	int number = dup(STDOUT_FILENO);
+
+	EQUAL(0, close(number));
+	return number;
+}
+
+/* With a deadline, as Python does it: a second goes by, and it calls again. */
+static inline int wait_on(int number, int events)
+{
+	int64_t deadline = now_ns() + (int64_t) PATIENCE_S * PYIPC_SECOND;
+	int result;
+
+	do
+		result = pyipc_fd_wait(number, events, deadline);
+	while (result == -EINTR);
+	return result;
+}
+
+/* From now on this process, a child that ends with the test, has room for so many descriptors. */
+static inline void leave_room_for(int count)
+{
+	struct rlimit limit = { .rlim_cur = 200, .rlim_max = 200 };
+	int spare[200];
+	int taken = 0;
+
+	EQUAL(0, setrlimit(RLIMIT_NOFILE, &limit));
+	while (taken < 200 && (spare[taken] = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)) != -1)
+		taken++;
+	EQUAL(EMFILE, errno);
+	for (int i = 0; i < count; i++)
+		EQUAL(0, close(spare[i]));
 }
 
 /* ---- the kernel ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * fuzz.c -- random arguments for every function of the core; the sanitizers watch.
+ * fuzz.c -- random arguments for the System V families; the sanitizers watch.
  *
  *     fuzz [SEED [CALLS]]
  *
@@ -8,60 +8,11 @@
  * or an errno that is none of EFAULT, EINTR and EIO, and without a result it has written nothing.
  * Where no other program can be hurt, another process removes objects at random meanwhile.
  */
-#include "facts.h"
+#include "random.h"
 
 #include <sys/ipc.h>
 
 enum { IDS = 24, ATTACHED = 16, ROOM = 1 << 16, EVERY_INDEX = 65536, OPS = 700 };
-
-static uint64_t state;
-
-static uint64_t random_bits(void)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state * UINT64_C(0x2545F4914F6CDD1D) >> 1 | state << 63;
-}
-
-static uint64_t below(uint64_t end)
-{
-	return random_bits() % end;
-}
-
-static int64_t any_number(void)
-{
-	static const int64_t edges[] = {
-		0, 1, -1, 2, 7, 511, 4095, 4096, 8192, 8193, 32767, 32768, 65535, 65536,
-		INT32_MAX, INT32_MIN, UINT32_MAX, INT64_C(1) << 32, INT64_MAX, INT64_MIN,
-	};
-	uint64_t size = below(64);
-
-	return below(2) ? edges[below(sizeof edges / sizeof *edges)] : (int64_t) (random_bits() >> size);
-}
-
-static int any_int(void)
-{
-	return (int) any_number();
-}
-
-static uint64_t any_size(void)
-{
-	return (uint64_t) any_number();
-}
-
-/* Half of the time something that is there. */
-static uint64_t fair_size(void)
-{
-	return below(2) ? below(20000) : any_size();
-}
-
-static int64_t past(void)
-{
-	int64_t edges[] = { 0, -1, 1, INT64_MIN, now_ns() - 1 };
-
-	return edges[below(sizeof edges / sizeof *edges)];
-}
 
 /* ---- what there is ---- */
 
@@ -412,10 +363,9 @@ static int64_t interrupt(void)
 	return below(20) ? 0 : pyipc_interrupt(any_int());
 }
 
-static const struct { const char *name; int64_t (*call)(void); } calls[] = {
-#define CALL(function) { #function, function }
+static const struct call calls[] = {
 	CALL(shm_create), CALL(shm_create_private), CALL(shm_find), CALL(shm_attach), CALL(detach_one),
-	CALL(shm_detach_nothing), CALL(shm_stat), CALL(shm_size), CALL(shm_set), CALL(shm_lock),
+	NEVER_GOOD(shm_detach_nothing), CALL(shm_stat), CALL(shm_size), CALL(shm_set), CALL(shm_lock),
 	CALL(shm_remove), CALL(sem_create), CALL(sem_find), CALL(sem_take), CALL(sem_give),
 	CALL(now_sem_op), CALL(sem_op),
 	CALL(sem_get), CALL(sem_set_value), CALL(sem_get_all), CALL(sem_set_all), CALL(sem_stat),
@@ -447,13 +397,6 @@ static int removes_at_random(void)
 	}
 }
 
-static uint64_t number_of_calls = 100000;
-
-static int is_an_answer(int64_t result)
-{
-	return result >= 0 || (result > -4096 && result != -EFAULT && result != -EINTR && result != -EIO);
-}
-
 static void let_go_of_everything(void)
 {
 	while (attached_count)
@@ -462,16 +405,6 @@ static void let_go_of_everything(void)
 		for (int i = 0; i < IDS; i++)
 			if (ids[family][i] >= 0)
 				(void) remove_id((enum family) family, ids[family][i]);
-}
-
-/* A test that never gets anywhere proves nothing: each call must have succeeded, too. */
-static void every_call_has_succeeded(const uint64_t *good)
-{
-	for (int i = 0; i < CALLS; i++)
-		if (calls[i].call != shm_detach_nothing && !good[i]) {
-			printf("  never succeeded: %s\n", calls[i].name);
-			CHECK(good[i]);
-		}
 }
 
 static void random_arguments_do_no_harm(void)
@@ -484,31 +417,16 @@ static void random_arguments_do_no_harm(void)
 		if (remover == 0)
 			_exit(removes_at_random());
 	}
-	for (uint64_t i = 0; i < number_of_calls && check_ok; i++) {
-		uint64_t which = below(CALLS);
-		int64_t result = calls[which].call();
-
-		good[which] += result >= 0;
-		CHECK(is_an_answer(result));
-		if (!check_ok)
-			printf("  call %llu, %s, answered %lld\n", (unsigned long long) i, calls[which].name,
-			       (long long) result);
-	}
+	call_at_random(calls, CALLS, good);
 	if (remover > 0)
 		EQUAL(1000 + SIGKILL, kill_and_reap(remover));
 	let_go_of_everything();
-	if (check_ok && number_of_calls >= 20000)
-		every_call_has_succeeded(good);
+	every_call_has_succeeded(calls, CALLS, good);
 }
 
 int main(int count, char **arguments)
 {
-	begin();
-	state = count > 1 ? strtoull(arguments[1], NULL, 0) : (uint64_t) now_ns() ^ (uint64_t) getpid() << 40;
-	if (count > 2)
-		number_of_calls = strtoull(arguments[2], NULL, 0);
-	printf("  seed %llu, %llu calls\n", (unsigned long long) state, (unsigned long long) number_of_calls);
-	state += !state;
+	begin_at_random(count, arguments);
 	values = calloc(EVERY_INDEX, sizeof *values);	/* malloc'ed, so that ASan knows its end */
 	memset(ids, 0xFF, sizeof ids);
 	memset(&ret, UNTOUCHED, sizeof ret);

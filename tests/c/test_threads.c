@@ -263,6 +263,107 @@ static void threads_make_and_drop_segments(void)
 	in_threads(make_write_and_drop, &stop);
 }
 
+/* ---- owners of descriptors ---- */
+
+enum { OWNERS = 200 };
+
+static int32_t owners[OWNERS];
+static atomic_int arrived;
+
+/* All at the same owner at about the same time, so that they get in each other's way. */
+static void meet_at(int place)
+{
+	atomic_fetch_add_explicit(&arrived, 1, memory_order_relaxed);
+	while (atomic_load_explicit(&arrived, memory_order_relaxed) < THREADS * (place + 1))
+		(void) sched_yield();
+}
+
+/* A second close(2) of a number says that it is not open: nothing here opens any meanwhile. */
+static void *close_each(void *argument)
+{
+	void *result = NULL;
+
+	for (int i = 0; i < OWNERS; i++) {
+		meet_at(i);
+		if (pyipc_fd_close(&owners[i]) != 0)
+			result = argument;
+	}
+	return result;
+}
+
+static void *take_each(void *argument)
+{
+	(void) argument;
+	for (int i = 0; i < OWNERS; i++) {
+		int number;
+
+		meet_at(i);
+		number = pyipc_now_fd_take(&owners[i]);
+		if (number >= 0)
+			atomic_fetch_add_explicit(&received[number], 1, memory_order_relaxed);
+	}
+	return NULL;
+}
+
+static void *move_each(void *argument)
+{
+	void *result = NULL;
+
+	for (int i = 0; i < OWNERS; i++) {
+		int32_t mine = -1;
+		int moved;
+
+		meet_at(i);
+		moved = pyipc_now_fd_move(&owners[i], &mine);
+		if (moved == 0)
+			atomic_fetch_add_explicit(&received[mine], 1, memory_order_relaxed);
+		else if (moved != -EBADF || mine != -1)
+			result = argument;
+	}
+	return result;
+}
+
+static void open_all(void)
+{
+	for (int i = 0; i < OWNERS; i++)
+		EQUAL(0, pyipc_now_eventfd(0, 0, &owners[i]));
+	atomic_store(&arrived, 0);
+	for (int i = 0; i < ROUNDS; i++)
+		atomic_store(&received[i], 0);
+}
+
+static void threads_that_close_one_owner_close_it_once(void)
+{
+	for (int i = 0; i < 10; i++) {
+		open_all();
+		in_threads(close_each, &stop);
+		for (int j = 0; j < OWNERS; j++)
+			EQUAL(-1, owners[j]);
+	}
+}
+
+static void one_got_each(void)
+{
+	int numbers = 0;
+
+	for (int i = 0; i < ROUNDS; i++)
+		if (atomic_load(&received[i])) {
+			EQUAL(1, atomic_load(&received[i]));
+			EQUAL(0, close(i));
+			numbers++;
+		}
+	EQUAL(OWNERS, numbers);
+}
+
+static void threads_that_take_or_move_from_one_owner_get_it_once(void)
+{
+	for (int i = 0; i < 10; i++) {
+		open_all();
+		in_threads(i % 2 ? take_each : move_each, &stop);
+		one_got_each();
+	}
+}
+
 int main(void)
 {
 	begin();
@@ -271,5 +372,7 @@ int main(void)
 	RUN(removing_the_set_wakes_every_thread);
 	RUN(pushes_cost_no_message_and_no_unit);
 	RUN(threads_make_and_drop_segments);
+	RUN(threads_that_close_one_owner_close_it_once);
+	RUN(threads_that_take_or_move_from_one_owner_get_it_once);
 	return report();
 }
