@@ -15,6 +15,9 @@
 #define _GNU_SOURCE		/* ppoll() */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -83,8 +86,9 @@ int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd)
 int pyipc_fd_wait(int number, int events, int64_t deadline_ns)
 {
 	struct pollfd waiting = { .fd = number };
-	int64_t left = deadline_ns - monotonic_ns();
-	struct timespec span;
+	int64_t now = monotonic_ns();
+	int64_t left = deadline_ns > now ? deadline_ns - now : 0;
+	struct timespec span = ns_to_timespec(left < NET_NS ? left : NET_NS);
 	int64_t result;
 
 	if (number < 0)			/* poll(2) would sleep over it */
@@ -93,9 +97,6 @@ int pyipc_fd_wait(int number, int events, int64_t deadline_ns)
 		waiting.events |= POLLIN;
 	if (events & PYIPC_WRITABLE)
 		waiting.events |= POLLOUT;
-	if (left < 0)
-		left = 0;
-	span = ns_to_timespec(left < NET_NS ? left : NET_NS);
 	result = neg_errno(ppoll(&waiting, 1, &span, NULL));
 	if (result < 0)
 		return (int) result;
@@ -112,32 +113,61 @@ int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd)
 }
 
 /* The descriptor need not be ours, nor non-blocking: another process may have made it, or have
- * cleared the flag that all share.  poll(2) says whether the call would wait; where several take
- * from one counter, only O_NONBLOCK makes that sure. */
-static int ready(int number, short events)
-{
-	struct pollfd now = { .fd = number, .events = events };
-	int64_t result = neg_errno(poll(&now, 1, 0));
-
-	if (result < 0)
-		return (int) result;
-	if (now.revents & POLLNVAL)
-		return -EBADF;
-	return now.revents ? 0 : -EAGAIN;
-}
-
+ * cleared the flag that all share.  Then its counter says whether the call would wait; where several
+ * use one counter, only O_NONBLOCK makes that sure. */
 static int is_blocking(int number)
 {
 	int flags = fcntl(number, F_GETFL);
 
-	return flags == -1 || !(flags & O_NONBLOCK);
+	return flags == -1 ? -errno : !(flags & O_NONBLOCK);
+}
+
+/* The counter of an eventfd, which the kernel tells in /proc; -EINVAL of what is none. */
+static int counter_of(int number, uint64_t *ret_value)
+{
+	static const char label[] = "eventfd-count:";
+	char path[64], text[512];
+	const char *line;
+	int64_t got;
+	int info;
+
+	(void) snprintf(path, sizeof path, "/proc/self/fdinfo/%d", number);
+	info = open(path, O_RDONLY | O_CLOEXEC);
+	if (info == -1)
+		return -errno;
+	got = neg_errno(read(info, text, sizeof text - 1));
+	(void) close(info);
+	if (got < 0)
+		return (int) got;
+	text[got] = '\0';
+	line = strstr(text, label);
+	if (!line)
+		return -EINVAL;
+	*ret_value = strtoull(line + sizeof label - 1, NULL, 16);
+	return 0;
+}
+
+/* 0 if the call will not wait, -EAGAIN if it would: to read (needed 0), or to add so much. */
+static int will_not_wait(int number, uint64_t needed)
+{
+	enum { READING = 0 };
+	int blocking = is_blocking(number);
+	uint64_t value = 0;
+	int result;
+
+	if (blocking <= 0)
+		return blocking;
+	result = counter_of(number, &value);
+	if (result < 0)
+		return result;
+	return (needed == READING ? value > 0 : value <= UINT64_MAX - 1 - needed) ? 0 : -EAGAIN;
 }
 
 int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value)
 {
 	int number = number_of(fd);
 	uint64_t value;
-	int64_t result = is_blocking(number) ? ready(number, POLLIN) : 0;
+	int64_t result = will_not_wait(number, 0);
 
 	if (result == 0)
 		result = neg_errno(read(number, &value, sizeof value));
@@ -152,8 +182,11 @@ int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value)
 int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value)
 {
 	int number = number_of(fd);
-	int64_t result = is_blocking(number) ? ready(number, POLLOUT) : 0;
+	int64_t result;
 
+	if (value == UINT64_MAX)
+		return -EINVAL;
+	result = value == 0 ? 0 : will_not_wait(number, value);
 	if (result == 0)
 		result = neg_errno(write(number, &value, sizeof value));
 	return result < 0 ? (int) result : 0;

@@ -38,9 +38,17 @@ _Static_assert(sizeof((struct sockaddr_un){ 0 }.sun_path) == PYIPC_MOST_ADDRESS,
 _Static_assert((int) PYIPC_STREAM == SOCK_STREAM && (int) PYIPC_DATAGRAM == SOCK_DGRAM
 	       && (int) PYIPC_SEQPACKET == SOCK_SEQPACKET, "x86_64 and aarch64 agree");
 
+/* The kernel writes the numbers before it knows whether there will be sockets. */
 int pyipc_now_socketpair(int kind, int32_t *ret_fds)
 {
-	return (int) neg_errno(socketpair(AF_UNIX, kind | SOCK_CLOEXEC, 0, ret_fds));
+	int pair[2];
+	int64_t result = neg_errno(socketpair(AF_UNIX, kind | SOCK_CLOEXEC, 0, pair));
+
+	if (result < 0)
+		return (int) result;
+	ret_fds[0] = pair[0];
+	ret_fds[1] = pair[1];
+	return 0;
 }
 
 static int64_t option(int sock, int name)
@@ -180,6 +188,8 @@ static int32_t address_size(const struct sockaddr_un *from, socklen_t size)
 	size_t length = size > offsetof(struct sockaddr_un, sun_path) && from->sun_family == AF_UNIX
 			? size - offsetof(struct sockaddr_un, sun_path) : 0;
 
+	if (length > sizeof from->sun_path)	/* a path of 108 bytes has its NUL behind them: unix(7), BUGS */
+		length = sizeof from->sun_path;
 	/* A path ends where its NUL is, which may be counted; an abstract name begins with one. */
 	return (int32_t) (length > 0 && from->sun_path[0] ? strnlen(from->sun_path, length) : length);
 }
@@ -194,7 +204,10 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 		char room[CMSG_SPACE(sizeof(int32_t) * PYIPC_MOST_FDS) + CMSG_SPACE(sizeof(struct ucred))
 			  + CMSG_SPACE(sizeof(int32_t)) + ROOM_FOR_OTHERS];
 	} control;
-	struct sockaddr_un from = { .sun_family = AF_UNSPEC };
+	struct {
+		struct sockaddr_un un;
+		char end;		/* the kernel counts the NUL of the longest path, which is outside of it */
+	} from = { .un.sun_family = AF_UNSPEC };
 	struct iovec part = { .iov_base = ret_data, .iov_len = size };
 	struct msghdr head = {
 		.msg_name = &from, .msg_namelen = sizeof from,
@@ -214,8 +227,8 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 		ret_message->lost = why;
 		ret_message->count = arrived;
 	}
-	ret_message->address_size = address_size(&from, head.msg_namelen);
-	memcpy(ret_message->address, from.sun_path, (size_t) ret_message->address_size);
+	ret_message->address_size = address_size(&from.un, head.msg_namelen);
+	memcpy(ret_message->address, from.un.sun_path, (size_t) ret_message->address_size);
 	if (got == 0 && size > 0 && !ret_message->lost && is_end(sock, ret_message))
 		return -EPIPE;
 	return head.msg_flags & MSG_TRUNC ? (int64_t) size + 1 : got;

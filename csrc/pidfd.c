@@ -45,8 +45,10 @@ int pyipc_now_pidfd_send(const int32_t *fd, int signal_number)
 int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit)
 {
 	siginfo_t info = { 0 };
-	int64_t result = neg_errno(waitid((idtype_t) BY_PIDFD, (id_t) number_of(fd), &info,
-					  WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)));
+	int number = number_of(fd);
+	int64_t result = number < 0 ? -EBADF
+			 : neg_errno(waitid((idtype_t) BY_PIDFD, (id_t) number, &info,
+					    WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)));
 
 	if (result < 0)
 		return (int) result;

@@ -596,6 +596,21 @@ def test_when_the_name_cannot_be_opened_after_bind_it_goes(place, path, sock, mo
     assert os.listdir(place) == []
 
 
+@pytest.mark.parametrize("what", ["server", "file"])
+def test_a_failure_removes_nothing_of_a_stranger(what, path):
+    stranger = unix()
+
+    class Server(socket.socket):
+        def listen(self, backlog):
+            os.unlink(path)
+            stranger.bind(path) if what == "server" else Path(path).touch()
+            raise OSError(errno.EIO, "no")
+
+    with stranger, Server(socket.AF_UNIX) as server, pytest.raises(pyipc.IPCError, match=path):
+        _unix_path.bind(server, path, backlog=4)
+    assert os.path.lexists(path)
+
+
 @pytest.mark.parametrize("what", ["symlink", "hard link", "file", "nothing"])
 def test_what_is_put_in_our_place_does_not_get_our_mode(what, place, path, sock, umask, monkeypatch):
     """Else a stranger who may write in the directory could have root open up a file of root's."""

@@ -137,6 +137,51 @@ static void a_duplicate_is_the_same_file_under_a_number_of_its_own(void)
 	EQUAL(0, close(ends[0]));
 }
 
+static void a_path_is_opened_into_an_owner(void)
+{
+	char path[] = "/tmp/pyipc-test-XXXXXX";
+	int number = mkostemp(path, O_CLOEXEC);
+	int32_t owner = nothing_yet();
+
+	EQUAL(0, pyipc_fd_open(path, O_RDWR, &owner));
+	CHECK(is_close_on_exec(owner));
+	CHECK(same_file(owner, number));
+	EQUAL(O_RDWR, fcntl(owner, F_GETFL) & O_ACCMODE);
+	EQUAL(0, pyipc_fd_close(&owner));
+	EQUAL(0, pyipc_fd_open(path, O_RDONLY | O_NONBLOCK, &owner));
+	EQUAL(O_RDONLY | O_NONBLOCK, fcntl(owner, F_GETFL) & (O_ACCMODE | O_NONBLOCK));
+	EQUAL(0, pyipc_fd_close(&owner));
+	EQUAL(0, pyipc_fd_open("/", O_RDONLY | O_DIRECTORY, &owner));
+	EQUAL(0, pyipc_fd_close(&owner));
+	EQUAL(0, close(number));
+	EQUAL(0, unlink(path));
+}
+
+static void a_path_where_nothing_is_stays_so(void)
+{
+	char directory[] = "/tmp/pyipc-test-XXXXXX";
+	char path[64];
+	int32_t owner = nothing_yet();
+
+	CHECK(mkdtemp(directory));
+	(void) snprintf(path, sizeof path, "%s/nothing", directory);
+	EQUAL(-ENOENT, pyipc_fd_open(path, O_RDWR, &owner));
+	EQUAL(-EINVAL, pyipc_fd_open(path, O_RDWR | O_CREAT, &owner));	/* with what mode? */
+	EQUAL(-EINVAL, pyipc_fd_open(path, O_RDWR | O_CREAT | O_EXCL, &owner));
+	EQUAL(-EINVAL, pyipc_fd_open(directory, O_RDWR | O_TMPFILE, &owner));
+	EQUAL(-ENOENT, pyipc_fd_open("", O_RDONLY, &owner));
+	CHECK(is_untouched(owner));
+	EQUAL(0, rmdir(directory));
+}
+
+static int open_anew(int number, int32_t *ret_fd)
+{
+	char path[64];
+
+	(void) snprintf(path, sizeof path, "/proc/self/fd/%d", number);
+	return pyipc_fd_open(path, O_RDONLY, ret_fd);
+}
+
 /* Memory, since sockets and the like have no way in but the one. */
 static void what_is_opened_anew_is_the_same_file_and_only_reads(void)
 {
@@ -146,35 +191,17 @@ static void what_is_opened_anew_is_the_same_file_and_only_reads(void)
 
 	EQUAL(0, pyipc_memory_create(4096, 0, &memory));
 	EQUAL(3, write(memory, "abc", 3));
-	EQUAL(0, pyipc_now_fd_reopen(memory, &owner));
-	CHECK(owner != memory);
-	CHECK(is_close_on_exec(owner));
+	EQUAL(0, open_anew(memory, &owner));
 	CHECK(same_file(owner, memory));
 	EQUAL(-1, write(owner, "x", 1));
 	EQUAL(EBADF, errno);
 	EQUAL(3, read(owner, data, 3));		/* from the start: it has a place of its own */
 	EQUAL(0, strcmp(data, "abc"));
 	EQUAL(3, lseek(memory, 0, SEEK_CUR));
-	EQUAL(O_RDWR, fcntl(memory, F_GETFL) & O_ACCMODE);
 	EQUAL(0, pyipc_fd_close(&memory));
 	EQUAL(1, pread(owner, data, 1, 2));
 	EQUAL('c', data[0]);
 	EQUAL(0, pyipc_fd_close(&owner));
-}
-
-static void what_cannot_be_opened_anew_is_an_error(void)
-{
-	int32_t socks[2] = { -1, -1 };
-	int32_t owner = nothing_yet();
-
-	EQUAL(0, pyipc_now_socketpair(PYIPC_STREAM, socks));
-	EQUAL(-ENXIO, pyipc_now_fd_reopen(socks[0], &owner));
-	CHECK(pyipc_now_fd_reopen(closed_number(), &owner) < 0);
-	CHECK(pyipc_now_fd_reopen(-1, &owner) < 0);
-	CHECK(pyipc_now_fd_reopen(INT32_MIN, &owner) < 0);
-	CHECK(pyipc_now_fd_reopen(INT32_MAX, &owner) < 0);
-	CHECK(is_untouched(owner));
-	close_both(socks);
 }
 
 static void a_full_table_has_no_room_for_one_more(void)
@@ -186,7 +213,7 @@ static void a_full_table_has_no_room_for_one_more(void)
 
 		leave_room_for(0);
 		EQUAL(-EMFILE, pyipc_now_fd_duplicate(STDOUT_FILENO, &owner));
-		EQUAL(-EMFILE, pyipc_now_fd_reopen(STDOUT_FILENO, &owner));
+		EQUAL(-EMFILE, open_anew(STDOUT_FILENO, &owner));
 		EQUAL(-EMFILE, pyipc_now_eventfd(0, 0, &owner));
 		CHECK(pyipc_now_pidfd_open(getpid(), &owner) < 0);
 		CHECK(is_untouched(owner));
@@ -502,8 +529,9 @@ int main(void)
 	RUN(what_is_adopted_is_closed_on_exec_from_then_on);
 	RUN(what_is_not_open_cannot_be_adopted_or_duplicated);
 	RUN(a_duplicate_is_the_same_file_under_a_number_of_its_own);
+	RUN(a_path_is_opened_into_an_owner);
+	RUN(a_path_where_nothing_is_stays_so);
 	RUN(what_is_opened_anew_is_the_same_file_and_only_reads);
-	RUN(what_cannot_be_opened_anew_is_an_error);
 	RUN(a_full_table_has_no_room_for_one_more);
 	RUN(what_is_ready_needs_no_wait);
 	RUN(a_deadline_that_is_past_ends_the_wait_at_once);

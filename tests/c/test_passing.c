@@ -6,6 +6,9 @@
  */
 #include "sockets.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 enum { MOST = PYIPC_MOST_FDS };
 
 static int access_of(int number)
@@ -389,6 +392,36 @@ static void the_end_of_a_connection_is_epipe(void)
 	}
 }
 
+/* Who leaves with messages unread makes the next call fail, which is no reason to lose what it sent. */
+static void what_was_sent_comes_from_who_left_with_messages_unread(void)
+{
+	static const int with_an_end[] = { PYIPC_STREAM, PYIPC_SEQPACKET };
+
+	for (int i = 0; i < 2; i++) {
+		struct pyipc_message message;
+		int32_t socks[2];
+		int ends[2];
+
+		pair_of(with_an_end[i], socks);
+		pipe_ends(ends);
+		EQUAL(6, send_text(socks[1], "unread"));
+		EQUAL(5, send_fds(socks[0], "first", &ends[1], 1));
+		if (with_an_end[i] == PYIPC_SEQPACKET)
+			EQUAL(6, send_text(socks[0], "second"));
+		EQUAL(0, close(socks[0]));
+		EQUAL(0, close(ends[1]));
+		message = receive(socks[1], "first");
+		EQUAL(1, message.count);
+		EQUAL(0, pyipc_message_close(&message));
+		CHECK(nobody_writes(ends[0]));
+		if (with_an_end[i] == PYIPC_SEQPACKET)
+			receive_nothing_but(socks[1], "second");
+		EQUAL(-EPIPE, nothing_comes(socks[1]));
+		EQUAL(0, close(socks[1]));
+		EQUAL(0, close(ends[0]));
+	}
+}
+
 static void an_empty_datagram_is_a_message(void)
 {
 	int32_t socks[2];
@@ -437,7 +470,7 @@ static void an_empty_packet_is_not_the_end_of_those_after_it(void)
 	}
 }
 
-static void a_message_that_is_too_long_says_how_long_it_is(void)
+static void a_message_that_is_too_long_says_so(void)
 {
 	static const int with_ends[] = { PYIPC_DATAGRAM, PYIPC_SEQPACKET };
 
@@ -453,7 +486,7 @@ static void a_message_that_is_too_long_says_how_long_it_is(void)
 		EQUAL(4, send_text(socks[0], "next"));
 		EQUAL(0, close(ends[1]));
 		memset(data, UNTOUCHED, sizeof data);
-		EQUAL(10, pyipc_now_receive(socks[1], data, 4, &message));
+		EQUAL(4 + 1, pyipc_now_receive(socks[1], data, 4, &message));
 		EQUAL(0, memcmp(data, "0123", 4));
 		CHECK(untouched(data + 4, 4));
 		EQUAL(PYIPC_NONE_LOST, message.lost);
@@ -462,6 +495,12 @@ static void a_message_that_is_too_long_says_how_long_it_is(void)
 		CHECK(nobody_writes(ends[0]));
 		EQUAL(0, close(ends[0]));
 		receive_nothing_but(socks[1], "next");
+		EQUAL(1, send_text(socks[0], "x"));
+		message = nothing_in_it();
+		EQUAL(0 + 1, pyipc_now_receive(socks[1], data, 0, &message));
+		EQUAL(4, send_text(socks[0], "fits"));
+		message = nothing_in_it();
+		EQUAL(4, pyipc_now_receive(socks[1], data, 4, &message));
 		close_both(socks);
 	}
 }
@@ -480,6 +519,47 @@ static void a_stream_keeps_what_did_not_fit(void)
 	CHECK(untouched(data + 4, 4));
 	receive_nothing_but(socks[1], "456789");
 	close_both(socks);
+}
+
+/* A connection over the loopback, or -1. */
+static int tcp_pair(int *ends)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t size = sizeof name;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int made;
+
+	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	made = bind(listener, (struct sockaddr *) &name, size) == 0 && listen(listener, 1) == 0 &&
+		getsockname(listener, (struct sockaddr *) &name, &size) == 0 &&
+		connect(ends[0], (struct sockaddr *) &name, size) == 0;
+	ends[1] = made ? accept4(listener, NULL, NULL, SOCK_CLOEXEC) : -1;
+	if (listener >= 0)
+		(void) close(listener);
+	if (!made && ends[0] >= 0)
+		(void) close(ends[0]);
+	return made ? 0 : -1;
+}
+
+static void another_stream_keeps_it_too(void)
+{
+	struct pyipc_message message = nothing_in_it();
+	char data[8];
+	int socks[2];
+
+	if (tcp_pair(socks) != 0)
+		NOT_RUN("nothing connects over the loopback");
+	EQUAL(-EAGAIN, nothing_comes(socks[1]));
+	EQUAL(10, send_text(socks[0], "0123456789"));
+	EQUAL(0, wait_on(socks[1], PYIPC_READABLE));
+	EQUAL(4, pyipc_now_receive(socks[1], data, 4, &message));
+	EQUAL(0, memcmp(data, "0123", 4));
+	EQUAL(0, message.address_size);
+	receive_nothing_but(socks[1], "456789");
+	EQUAL(0, close(socks[0]));
+	EQUAL(0, wait_on(socks[1], PYIPC_READABLE));
+	EQUAL(-EPIPE, nothing_comes(socks[1]));
+	EQUAL(0, close(socks[1]));
 }
 
 static void the_size_of_the_next_message_is_known_before_it_is_taken(void)
@@ -728,10 +808,12 @@ int main(void)
 	RUN(what_a_full_table_cannot_take_is_lost_and_the_rest_is_closed);
 	RUN(what_is_lost_for_another_reason_is_told_apart);
 	RUN(the_end_of_a_connection_is_epipe);
+	RUN(what_was_sent_comes_from_who_left_with_messages_unread);
 	RUN(an_empty_datagram_is_a_message);
 	RUN(an_empty_packet_is_not_the_end_of_those_after_it);
-	RUN(a_message_that_is_too_long_says_how_long_it_is);
+	RUN(a_message_that_is_too_long_says_so);
 	RUN(a_stream_keeps_what_did_not_fit);
+	RUN(another_stream_keeps_it_too);
 	RUN(the_size_of_the_next_message_is_known_before_it_is_taken);
 	RUN(nothing_waits_for_room_or_for_a_message);
 	RUN(a_long_message_to_a_stream_is_sent_in_part);

@@ -373,11 +373,11 @@ static void a_path_comes_as_it_was_bound(void)
 	bind_to(receiver, one, strlen(one));
 	bind_to(sender, other, strlen(other));
 	message = send_and_receive(sender, receiver, one, (int) strlen(one));
-	EQUAL(strlen(other) + 1, message.address_size);
-	EQUAL(0, strcmp(other, message.address));
+	EQUAL(strlen(other), message.address_size);
+	EQUAL(0, memcmp(other, message.address, strlen(other)));
 	an_answer_goes_back(&message, receiver, sender);
 	message = send_and_receive(sender, receiver, one, (int) strlen(one) + 1);	/* with its end, too */
-	EQUAL(strlen(other) + 1, message.address_size);
+	EQUAL(strlen(other), message.address_size);
 	EQUAL(0, close(receiver));
 	EQUAL(-ECONNREFUSED, pyipc_now_send(sender, "x", 1, NULL, 0, NULL, one, (int) strlen(one)));
 	EQUAL(0, unlink(one));

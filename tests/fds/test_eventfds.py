@@ -17,7 +17,7 @@ from pyipc import fds
 
 MOST = 2**64 - 2
 
-pytestmark = pytest.mark.needs("fds.eventfd")
+pytestmark = [pytest.mark.needs("fds.eventfd"), pytest.mark.timeout(20)]
 
 
 @pytest.fixture

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+from errno import EINTR
+
+from pyipc.memory import Memory, memfd
+
 
 def make_in_a_storm(say, hear):
     import os
@@ -33,6 +38,20 @@ def test_memory_is_made_and_grown_in_a_storm_of_signals(child):
     other = child(make_in_a_storm)
     assert other.hear() == ([64 << 20] * 6, True)
     assert other.end() == 0
+
+
+def test_a_piece_that_a_signal_interrupted_is_reserved_again(monkeypatch):
+    reserve = memfd.ops.memory_reserve
+    asked = []
+
+    def interrupted_twice_each(number, offset, size):
+        asked.append(offset)
+        return reserve(number, offset, min(size, 1 << 20)) if len(asked) % 3 == 0 else -EINTR
+
+    monkeypatch.setattr(memfd.ops, "memory_reserve", interrupted_twice_each)
+    with Memory(4 << 20) as memory:
+        assert os.fstat(memory.fileno()).st_blocks * 512 == 4 << 20
+    assert asked == [place << 20 for place in range(4) for _ in range(3)]
 
 
 def raise_at_any_moment(say, hear, rounds):
