@@ -6,9 +6,10 @@ pickle that goes over one of its connections or queues names a socket where a th
 hands it out, for as long as the sender lives. A pickle made by others, for a file say, has neither:
 `TypeError`.
 
-Which of them is at work only its pickler knows, by its table of types. So a handle reduces itself to
-a `_Carried`, which only that table knows how to reduce; the entry is made on the way, and nothing of
-`multiprocessing` is imported by a program that does not use it.
+Which pickler is at work only the stack tells. (The table of types that `multiprocessing` keeps for such
+ends is copied when a pickler is made, so an entry must be there before; but who has handles may import
+`multiprocessing` at any later time, and should not import it for us: it takes longer than all of pyipc.)
+All of its pickling is done by its module `reduction`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from .errors import check, error, limit_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import FrameType
     from typing import Any
 
     from ._descriptor import Handle
 
-# More, and the fork server refuses the whole start: it passes them in one message, with its own.
-_MOST_PER_START = 250
+# The fork server passes them in one message, with four of its own.
+_MOST_PER_START = ops.MOST_FDS - 4
 
 _SENDER_HAS_SECONDS = 20.0
 
@@ -39,38 +41,36 @@ _WHY_NOT = (
 )
 
 
-class _Carried:
-    """A handle that is about to go through a pickle."""
-
-    __slots__ = ("handle",)
-
-    def __init__(self, handle: Handle) -> None:
-        self.handle = handle
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        raise TypeError(_WHY_NOT)
-
-
 def reduce(handle: Handle, *more: object) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """For `__reduce__`: over there, `type(handle)._arrived(owner, *more)` makes the handle."""
     handle.fileno()  # or ClosedError
-    reduction = sys.modules.get("multiprocessing.reduction")
-    if reduction is None:
+    if not _is_carried():
         raise TypeError(_WHY_NOT)
-    reduction.ForkingPickler.register(_Carried, _carry)
-    return _arrive, (type(handle), _Carried(handle), *more)
+    return _arrive, (type(handle), *_carry(handle), more)
 
 
-def _arrive(cls: type[Handle], owner: Any, *more: object) -> Handle:
-    if isinstance(owner, _Carried):
-        raise TypeError(f"{owner.handle} cannot be copied; dup() gives a second descriptor")
-    return cls._arrived(owner, *more)
+def _is_carried() -> bool:
+    """Whether it is `multiprocessing` that pickles."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__"))
+        if module == "multiprocessing.reduction":
+            return True
+        if module != "pickle" and not module.startswith("pyipc."):  # a pickler may be written in Python
+            return False
+        frame = frame.f_back
+    return False
 
 
-def _carry(carried: _Carried) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _arrive(cls: type[Handle], fetch: Callable[..., Any], how: tuple[Any, ...], more: Any) -> Handle:
+    return cls._arrived(fetch(*how), *more)
+
+
+def _carry(handle: Handle) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """How the other process gets it: a function and its arguments."""
     from multiprocessing import context
 
-    number = carried.handle.fileno()
+    number = handle.fileno()
     popen: Any = context.get_spawning_popen()
     if popen is None:
         from multiprocessing import resource_sharer
@@ -78,17 +78,29 @@ def _carry(carried: _Carried) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         shared: Any = resource_sharer.DupFd(number)
         return _from_sender, shared._id
     if popen.method == "forkserver" and len(popen._fds) >= _MOST_PER_START:
-        doing = f"pass {carried.handle} to a process that is being started"
+        doing = f"pass {handle} to a process that is being started"
         raise limit_error(EMFILE, doing, "descriptors per start", _MOST_PER_START, None)
-    # A spawned process inherits a number once, however often it is named; the fork server sends each.
-    again = popen.method == "spawn" and number in popen._fds
-    return _from_parent, (popen.DupFd(number if again else popen.duplicate_for_child(number)), again)
+    if popen.method == "spawn" and number in popen._fds:
+        number = _twin_for(popen, number)
+    return _from_parent, (popen.DupFd(popen.duplicate_for_child(number)),)
 
 
-def _from_parent(inherited: Any, again: bool) -> Any:
+def _twin_for(popen: Any, number: int) -> int:
+    """A spawned process inherits each number once, so a second arrival needs a second number.
+
+    It is closed when the process object goes: nobody says when the start is through.
+    """
+    from multiprocessing.util import Finalize
+
+    twin = ops.Descriptor()
+    check(ops.now_duplicate(twin, number), "duplicate a descriptor for a process that is being started")
+    Finalize(popen, twin._close)
+    return int(twin._number)
+
+
+def _from_parent(inherited: Any) -> Any:
     owner = ops.Descriptor()
-    own = ops.now_duplicate if again else ops.now_adopt
-    check(own(owner, inherited.detach()), "take over a descriptor from the parent")
+    check(ops.now_adopt(owner, inherited.detach()), "take over a descriptor from the parent")
     return owner
 
 

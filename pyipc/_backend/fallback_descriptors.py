@@ -222,6 +222,7 @@ def fd_wait(number: int, events: int, deadline: int) -> int:
 # ---- eventfds and pidfds ----
 
 _EVENTFD_BYTES = 8
+_MOST_COUNTED = (1 << 64) - 2
 
 
 def now_eventfd(into: Any, initial: int, semaphore: bool) -> int:
@@ -231,32 +232,44 @@ def now_eventfd(into: Any, initial: int, semaphore: bool) -> int:
     return own(into, os.eventfd, initial, flags)
 
 
-def _would_wait(number: int, event: int) -> int:
-    """0 or -EAGAIN, if its flags do not see to that: see csrc/descriptors.c."""
+def _counter_of(number: int) -> int:
+    try:
+        with open(f"/proc/self/fdinfo/{number}") as lines:
+            label = "eventfd-count:"
+            return next((int(line.split()[1], 16) for line in lines if line.startswith(label)), -EINVAL)
+    except OSError as problem:
+        if problem.filename is None:  # a signal handler's
+            raise
+        return -(problem.errno or EBADF)
+
+
+def _will_not_wait(number: int, needed: int) -> int:
+    """0, or -EAGAIN if it would: to read (needed is 0), or to add so much. See csrc/descriptors.c."""
     flags = int(call(fcntl, number, F_GETFL, invalid=EBADF))
     if flags < 0 or flags & os.O_NONBLOCK:
         return min(flags, 0)
-    poll = select.poll()
-    poll.register(number, event)
-    found = call(poll.poll, 0)
-    if isinstance(found, int):
-        return found
-    return 0 if found else -EAGAIN
+    value = _counter_of(number)
+    if value < 0:
+        return value
+    return 0 if (value <= _MOST_COUNTED - needed if needed else value > 0) else -EAGAIN
 
 
 # os.eventfd_read() tells a read of fewer bytes by an errno of long ago.
 def now_eventfd_read(eventfd: Any) -> int:
     number = eventfd._number
-    result: int | bytes = _would_wait(number, READABLE) or call(os.read, number, _EVENTFD_BYTES)
+    result: int | bytes = _will_not_wait(number, 0) or call(os.read, number, _EVENTFD_BYTES)
     if isinstance(result, int):
         return result
     return int.from_bytes(result, sys.byteorder) if len(result) == _EVENTFD_BYTES else -EINVAL
 
 
 def now_eventfd_write(eventfd: Any, value: int) -> int:
+    if value > _MOST_COUNTED:
+        return -EINVAL
     number = eventfd._number
     data = value.to_bytes(_EVENTFD_BYTES, sys.byteorder)
-    return min(_would_wait(number, WRITABLE) or int(call(os.write, number, data)), 0)
+    result = _will_not_wait(number, value) if value else 0
+    return min(result or int(call(os.write, number, data)), 0)
 
 
 def now_pidfd_open(into: Any, pid: int) -> int:
@@ -277,8 +290,10 @@ _BY_PIDFD = 3  # os.P_PIDFD, where Python knows that
 
 
 def now_pidfd_status(pidfd: Any, reap: bool) -> int | Exit:
-    options = os.WEXITED | os.WNOHANG | (0 if reap else os.WNOWAIT)
-    ended = call(os.waitid, _BY_PIDFD, pidfd._number, options)
+    number = pidfd._number
+    if number < 0:
+        return -EBADF
+    ended = call(os.waitid, _BY_PIDFD, number, os.WEXITED | os.WNOHANG | (0 if reap else os.WNOWAIT))
     if isinstance(ended, int):
         return ended or -EAGAIN
     status, exited = ended.si_status, ended.si_code == os.CLD_EXITED

@@ -983,6 +983,7 @@ def test_a_handler_may_raise_at_any_step_of_a_receive(backend, forked, sockets, 
             while not isinstance(receive(backend, theirs), int):
                 pass
             assert opened() == before, steps
+            assert raised is (left < 0), "what it raised was taken for an error of the call"
             if not raised:
                 return steps
             steps += 1

@@ -36,7 +36,8 @@ def test_after_the_last_message_comes_the_end_and_stays(pair, pipes):
 
 
 @pytest.mark.parametrize("kind", ["seqpacket", "stream"])
-def test_a_side_that_leaves_with_messages_unread_takes_nothing_away_that_it_had_sent(pair, kind):
+@pytest.mark.parametrize("how", [{}, {"max_size": 100}, {"timeout": 0}, {"max_size": 100, "timeout": 20.0}])
+def test_a_side_that_leaves_with_messages_unread_takes_nothing_away_that_it_had_sent(pair, kind, how):
     ours, theirs = pair(kind)
     fds.send(theirs, b"never read")
     fds.send(ours, b"one", [0])
@@ -44,10 +45,10 @@ def test_a_side_that_leaves_with_messages_unread_takes_nothing_away_that_it_had_
     ours.close()
     data = b""
     while data != b"onetwo":
-        with fds.receive(theirs, timeout=0) as message:
+        with fds.receive(theirs, **how) as message:
             data += message.data
     with pytest.raises(pyipc.PeerGoneError):
-        fds.receive(theirs, timeout=0)
+        fds.receive(theirs, **how)
 
 
 def wait_and_tell(say, hear, sock):

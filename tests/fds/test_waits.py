@@ -266,3 +266,15 @@ def test_other_threads_run_while_one_waits(wait, waiter, until, asleep):
     wait.fulfil()
     waiting.join()
     assert waiting.outcome == (None if wait.sends else (b"here", 1))
+
+
+@pytest.mark.timeout(20)
+def test_a_socket_that_was_shut_down_for_reading_neither_keeps_us_nor_the_processor(pair, kind):
+    """poll(2) says that it is readable, and of datagrams recvmsg(2) says that there are none."""
+    ours, _theirs = pair(kind)
+    ours.shutdown(socket.SHUT_RD)
+    began, started = time.process_time(), time.monotonic()
+    with pytest.raises((pyipc.TimedOutError, pyipc.PeerGoneError)):
+        fds.receive(ours, timeout=0.3)
+    assert time.monotonic() - started < 0.8
+    assert time.process_time() - began < 0.1

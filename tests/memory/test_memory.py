@@ -7,13 +7,14 @@ import gc
 import mmap
 import os
 import stat
+import sys
 from fcntl import F_GETFD, FD_CLOEXEC, fcntl
 
 import pytest
 
 import pyipc
 from pyipc import fds
-from pyipc.memory import Memory
+from pyipc.memory import Memory, memfd
 
 PAGE = mmap.PAGESIZE
 F_ADD_SEALS, F_GET_SEALS = 1033, 1034
@@ -155,7 +156,8 @@ def test_what_is_not_reserved_comes_when_it_is_touched():
         assert memory.read(2, 50 * PAGE - 1) == b"\0x"
 
 
-def test_a_huge_promise_costs_nothing():
+def test_a_huge_promise_costs_nothing(monkeypatch):
+    monkeypatch.setattr(memfd.ops, "memory_reserve", None)  # which would end the machine
     with Memory(1 << 45, reserve=False) as memory:
         memory.write(b"far away", (1 << 45) - 8)
         assert memory.read(8, (1 << 45) - 8) == b"far away"
@@ -163,7 +165,7 @@ def test_a_huge_promise_costs_nothing():
 
 
 def test_one_memory_is_one_descriptor_and_one_mapping():
-    if pyipc.backend() == "fallback":
+    if pyipc.backend() == "fallback" and sys.version_info < (3, 13):
         pytest.skip("the standard library's mmap keeps a descriptor of its own (before Python 3.13)")
     with Memory(PAGE) as memory:
         assert descriptors(inode(memory)) == {memory.fileno()}
