@@ -257,10 +257,10 @@ def test_files_sockets_maps_and_selectors_take_it(pipe, tmp_path):
         assert again.recv(100) == b"through a socket"
     path = tmp_path / "file"
     path.write_bytes(b"through a map")
-    with Handle(os.open(path, os.O_RDONLY)) as handle:
-        with mmap.mmap(handle.fileno(), 0, prot=mmap.PROT_READ) as memory:
-            handle.close()
-            assert memory[:] == b"through a map"
+    handle = Handle(os.open(path, os.O_RDONLY))
+    with handle, mmap.mmap(handle.fileno(), 0, prot=mmap.PROT_READ) as memory:
+        handle.close()
+        assert memory[:] == b"through a map"
 
 
 # ---- dropped ----
@@ -312,7 +312,7 @@ def test_what_is_open_when_the_interpreter_ends_makes_no_noise_and_no_trouble():
 
 @pytest.mark.parametrize("copying", [copy.copy, copy.deepcopy], ids=["copy", "deepcopy"])
 def test_copying_is_refused_with_the_reason(made, copying):
-    with pytest.raises(TypeError, match="dup|multiprocessing"):
+    with pytest.raises(TypeError, match=r"dup\(\)|multiprocessing"):
         copying(made)
     assert is_open(made.fileno())
 
@@ -352,87 +352,4 @@ def test_copies_are_refused_whether_multiprocessing_is_loaded_or_not(child, load
     for _ in range(4):
         assert "multiprocessing" in other.hear() or load
     assert other.hear() is load
-    assert other.end() == 0
-
-
-# ---- signal handlers that raise at any time ----
-
-
-def storm(say, hear, what):
-    """Some thousand interrupts; after each, strangers take the free numbers before anything is dropped."""
-    import os
-    import random
-    import signal
-    import warnings
-
-    from pyipc import fds
-
-    armed = False
-
-    def late(*_):
-        nonlocal armed
-        if armed:
-            armed = False
-            raise ZeroDivisionError
-
-    def dup_and_close():
-        twin = handle.dup()
-        kept.append(twin)
-        twin.close()
-
-    def dup_and_drop():
-        handle.dup()
-
-    def dup_and_move():
-        kept.append(fds.Handle(handle.dup()))
-        kept[-1].close()
-
-    def detach():
-        twin = handle.dup()
-        kept.append(twin)
-        numbers.append(twin.detach())  # what is interrupted before this is stored is the caller's loss
-        os.close(numbers.pop())
-
-    warnings.simplefilter("ignore", ResourceWarning)
-    signal.signal(signal.SIGALRM, late)
-    chance = random.Random(1)
-    handle, kept, numbers = fds.Handle(os.open("/dev/null", os.O_RDONLY)), [], []
-    step = {"close": dup_and_close, "drop": dup_and_drop, "move": dup_and_move, "detach": detach}[what]
-    before = set(os.listdir("/proc/self/fd"))
-    zero = os.stat("/dev/zero").st_rdev
-    interrupted = wrong = 0
-    while interrupted < 1000:
-        signal.setitimer(signal.ITIMER_REAL, chance.uniform(50e-6, 500e-6), 200e-6)
-        try:
-            while True:
-                kept.clear()
-                armed = True
-                step()
-                armed = False
-        except ZeroDivisionError as problem:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            interrupted += 1
-            witnesses = [os.open("/dev/zero", os.O_RDONLY) for _ in range(4)]
-            kept.clear()
-            numbers.clear()
-            problem.__traceback__ = None
-            for number in witnesses:
-                try:
-                    wrong += os.fstat(number).st_rdev != zero
-                    os.close(number)
-                except OSError:
-                    wrong += 1
-    left = set(os.listdir("/proc/self/fd")) - before
-    say((wrong, len(left), handle.closed))
-    handle.close()
-
-
-@pytest.mark.parametrize("what", ["close", "drop", "move", "detach"])
-def test_a_handler_that_raises_at_any_time_leaves_nothing_open_and_closes_nothing_twice(child, what):
-    other = child(storm, what)
-    wrong, left, closed = other.hear(timeout=50)
-    assert (wrong, closed) == (0, False)
-    # Of a number that was given away, the one who interrupts is the owner: nobody else knows it.
-    assert left == 0 or what == "detach"
-    assert left < 1000
     assert other.end() == 0
