@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import os
 from _socket import AF_UNIX, SOCK_DGRAM, socket
-from errno import EADDRINUSE, EAGAIN, ECONNREFUSED, EEXIST, EINVAL, EPERM, EPROTOTYPE, ETIMEDOUT
+from errno import (
+    EADDRINUSE,
+    EAGAIN,
+    ECONNREFUSED,
+    EEXIST,
+    EINVAL,
+    ENOENT,
+    ENOTDIR,
+    EPERM,
+    EPROTOTYPE,
+    ETIMEDOUT,
+)
 from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
 from stat import S_IMODE, S_ISSOCK
 from time import monotonic_ns
 
 from . import _deadline
+from ._backend import ops
+from ._descriptor import Handle
 from .errors import IPCError, error
-
-try:
-    from select import epoll
-except ImportError:  # gevent takes it out of the module; another copy of the module has it
-    import select
-    from importlib.util import module_from_spec
-
-    _copy = module_from_spec(select.__spec__)
-    select.__spec__.loader.exec_module(_copy)  # type: ignore[union-attr]
-    epoll = _copy.epoll  # type: ignore[misc]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,9 +47,8 @@ _NODE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 class BoundPath:
     """A name in the file system that has a socket, and how to take it away again.
 
-    A `with` block removes it at the end. Dropping the object does not, nor does it warn: a server
-    that lives as long as its process has no use for it, and a name whose socket is closed is in
-    nobody's way, since the next `bind` takes it over.
+    A `with` block removes it at the end. To drop the object does not, and is a `ResourceWarning`; a
+    name whose socket is closed is in nobody's way, though, since the next `bind` takes it over.
 
     Attributes:
         path: The path, as it was given.
@@ -54,7 +56,7 @@ class BoundPath:
 
     __slots__ = ("_folder", "_name", "_node", "_pid", "path")
 
-    def __init__(self, path: str | bytes, folder: bytes, name: bytes, node: epoll) -> None:
+    def __init__(self, path: str | bytes, folder: bytes, name: bytes, node: Handle) -> None:
         self.path = path
         # chdir(2) may come before remove().
         self._folder = folder if folder[:1] == b"/" else os.path.join(os.getcwdb(), folder)
@@ -74,19 +76,22 @@ class BoundPath:
             WouldBlockError: The same, with `timeout=0`.
         """
         _deadline.valid(timeout)
-        if self._node.closed or self._pid != os.getpid():
+        if self._pid != os.getpid():
+            self._node.close()
+        if self._node.closed:
             return
         try:
             with _open(self._folder, _FOLDER) as directory, _Lock(directory, self._folder, timeout):
                 if not self._node.closed and _is_at(self._node, directory, self._name):
                     os.unlink(self._name, dir_fd=directory.fileno())
                 self._node.close()
-        except IPCError:
-            raise
-        except (FileNotFoundError, NotADirectoryError):
-            self._node.close()
         except OSError as problem:
-            raise error(problem.errno or 0, f"remove {self.path!r}") from problem
+            if problem.errno in (ENOENT, ENOTDIR):
+                self._node.close()
+            elif isinstance(problem, IPCError):
+                raise
+            else:
+                raise error(problem.errno or 0, f"remove {self.path!r}") from problem
 
     def __repr__(self) -> str:
         return f"<bound path {self.path!r}{' removed' if self._node.closed else ''}>"
@@ -132,7 +137,7 @@ def bind(
     if mode & ~0o777:
         raise ValueError(f"mode must be permissions, 0 to 0o777, not {mode!r}")
     doing = f"bind {os.fspath(path)!r}"
-    node: epoll | None = None
+    node: Handle | None = None
     before: int | None = None
     try:
         if sock.getsockname():
@@ -167,15 +172,15 @@ def _split(path: Path) -> tuple[bytes, bytes, bytes]:
     return raw, folder or b".", name
 
 
-def _open(path: bytes, flags: int) -> epoll:
-    # A signal handler that raises can run after each step of the interpreter, and a descriptor that
-    # is only a number is lost then. So an object owns it before the interpreter goes on: iterators
-    # written in C are one step, and of all that the standard library has, only epoll takes any
-    # descriptor, closes it by a C destructor, and does not complain. (FileIO takes no directories.)
-    return next(map(epoll.fromfd, map(os.open, (path,), (flags,))))
+def _open(path: bytes, flags: int) -> Handle:
+    handle = Handle._empty()
+    result = ops.fd_open(handle, path, flags)
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))  # the caller knows what for
+    return handle
 
 
-def _is_at(node: epoll, directory: epoll, name: bytes) -> bool:
+def _is_at(node: Handle, directory: Handle, name: bytes) -> bool:
     """Whether that is what the name in the directory stands for."""
     try:
         found = os.stat(name, dir_fd=directory.fileno(), follow_symlinks=False)
@@ -189,7 +194,7 @@ class _Lock:
 
     __slots__ = ("_directory",)
 
-    def __init__(self, directory: epoll, folder: bytes, timeout: float | None) -> None:
+    def __init__(self, directory: Handle, folder: bytes, timeout: float | None) -> None:
         self._directory = directory
         deadline = _deadline.after(timeout)
         length = 0.0
@@ -213,7 +218,7 @@ class _Lock:
         flock(self._directory, LOCK_UN)
 
 
-def _claim(sock: socket, raw: bytes, name: bytes, directory: epoll, doing: str) -> None:
+def _claim(sock: socket, raw: bytes, name: bytes, directory: Handle, doing: str) -> None:
     """Bind, in the place of a dead socket if there is one."""
     address = raw if len(raw) <= _LONGEST_PATH else b"/proc/self/fd/%d/%b" % (directory.fileno(), name)
     try:
@@ -238,7 +243,7 @@ def _claim(sock: socket, raw: bytes, name: bytes, directory: epoll, doing: str) 
     sock.bind(address)
 
 
-def _check_dead(node: epoll, doing: str) -> None:
+def _check_dead(node: Handle, doing: str) -> None:
     if not S_ISSOCK(os.fstat(node.fileno()).st_mode):
         raise error(EEXIST, f"{doing}: it is not a socket")
     # A datagram socket, whatever the other is: to connect one sends nothing and queues nothing.
@@ -253,7 +258,7 @@ def _check_dead(node: epoll, doing: str) -> None:
         raise error(number, f"{doing}: a socket is there, and no telling whether somebody has it bound")
 
 
-def _set_mode(node: epoll, mode: int, doing: str) -> None:
+def _set_mode(node: Handle, mode: int, doing: str) -> None:
     found = os.fstat(node.fileno())
     if S_IMODE(found.st_mode) == mode:
         return
@@ -264,7 +269,7 @@ def _set_mode(node: epoll, mode: int, doing: str) -> None:
     os.chmod(f"/proc/self/fd/{node.fileno()}", mode)
 
 
-def _take_back(sock: socket, raw: bytes, node: epoll | None, before: int) -> None:
+def _take_back(sock: socket, raw: bytes, node: Handle | None, before: int) -> None:
     """After a failure: remove the name if there is one, else give the socket its mode again."""
     if not sock.getsockname():
         os.fchmod(sock.fileno(), S_IMODE(before))

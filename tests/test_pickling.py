@@ -83,6 +83,11 @@ def test_a_handle_that_is_pickled_again_and_again_arrives_as_often(carried, meth
     assert not closed
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_kind_of_handle_of_ones_own_arrives_as_that(carried, method):
+    assert carried("kind_of_ones_own", method) == (("Counter", 4), 0)
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_many_go_at_once(carried, method):
     assert carried("many", method, 300) == 0

@@ -265,6 +265,27 @@ def closed_argument(method):
         return told, run(context, check_many, [one], one, one)
 
 
+class Counter(fds.Eventfd):
+    """A handle of one's own, which says how it is reduced."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        return super().__reduce__()
+
+
+def count_up(answers, counter):
+    answers.send((type(counter).__name__, counter.read(timeout=0)))
+    counter.close()
+
+
+def kind_of_ones_own(method):
+    import multiprocessing
+
+    with fds.Eventfd.create(4) as eventfd, Counter(eventfd) as counter:
+        return ask(multiprocessing.get_context(method), count_up, counter)
+
+
 def echo_memory(answers, memory):
     answers.send((memory.size, memory.read_only, memory.read(4)))
     memory.close()

@@ -50,6 +50,30 @@ def test_a_file_size_limit_is_named(child):
     assert other.end() == 0
 
 
+def fail_half_way(say, hear, limit):
+    import os
+    import resource
+
+    import pyipc
+    from pyipc.memory import Memory
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    with Memory(4096) as memory:
+        try:
+            memory.grow(2 * limit)
+        except pyipc.LimitError as problem:
+            say(problem.limit)
+        facts = os.fstat(memory.fileno())
+        say((memory.size, facts.st_size, facts.st_blocks * 512))
+
+
+def test_what_cannot_grow_as_far_as_it_should_has_not_grown(child):
+    other = child(fail_half_way, 70 * MIB)
+    assert other.hear() == "RLIMIT_FSIZE"
+    assert other.hear() == (4096, 4096, 4096), "and could never be given back"
+    assert other.end() == 0
+
+
 def meet_the_descriptor_limit(say, hear):
     import os
     import resource
