@@ -76,11 +76,16 @@ int64_t pyipc_memory_reserve(int number, uint64_t offset, uint64_t size)
 }
 
 /* To at least this size: never below what another process made it meanwhile, which the seal
- * against shrinking turns into EPERM. */
+ * against shrinking turns into EPERM.  (What has no such seal is looked at before; its other users
+ * are trusted.) */
 int pyipc_memory_grow(int number, uint64_t size)
 {
 	struct stat stat;
-	int64_t result = size > INT64_MAX ? -EINVAL : neg_errno(ftruncate(number, (off_t) size));
+	int64_t result;
+
+	if (fstat(number, &stat) == 0 && size <= INT64_MAX && (uint64_t) stat.st_size >= size)
+		return 0;
+	result = size > INT64_MAX ? -EINVAL : neg_errno(ftruncate(number, (off_t) size));
 
 	if (result == -EPERM && fstat(number, &stat) == 0 && (uint64_t) stat.st_size >= size)
 		return 0;

@@ -82,7 +82,9 @@ static void *append(struct msghdr *head, int type, size_t size)
 	return CMSG_DATA(part);
 }
 
-/* One sendmsg(2), which never waits.  The caller has seen to it that it is a Unix socket (others
+/* One sendmsg(2), which never waits for room; but where a message carries sockets, and some thousand
+ * descriptors of this user are on their way, the kernel may let it wait for its garbage collector
+ * (net/unix/garbage.c), which is bounded.  The caller has seen to it that it is a Unix socket (others
  * drop descriptors in silence), and that a stream gets at least one byte (without, they vanish). */
 int64_t pyipc_now_send(int sock, const char *data, uint64_t size, const int32_t *fds, int count,
 		       const struct pyipc_credentials *credentials, const char *address, int address_size)
@@ -121,7 +123,7 @@ static void take_fds(struct pyipc_message *message, const struct cmsghdr *part)
 	size_t count = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int32_t);
 	size_t room = (size_t) (PYIPC_MOST_FDS - message->count);
 
-	if (count > room)	/* the kernel never sends more; were it to, they must not stay open */
+	if (count > room)	/* the control buffer has no room for more, nor does the kernel send more */
 		count = room;
 	memcpy(message->fds + message->count, CMSG_DATA(part), count * sizeof(int32_t));
 	message->count += (int32_t) count;
@@ -138,7 +140,7 @@ static void take_parts(struct pyipc_message *message, struct msghdr *head)
 			memcpy(&message->credentials, CMSG_DATA(part), sizeof(struct ucred));
 			message->has_credentials = 1;
 		} else if (part->cmsg_type == PIDFD && part->cmsg_len >= CMSG_LEN(sizeof(int32_t))) {
-			memcpy(&message->pidfd, CMSG_DATA(part), sizeof(int32_t));
+			memcpy(&message->pidfd, CMSG_DATA(part), sizeof(int32_t));	/* or why there is none */
 		}
 	}
 }
@@ -234,7 +236,7 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 	return head.msg_flags & MSG_TRUNC ? (int64_t) size + 1 : got;
 }
 
-/* Of the next message, without taking it; more than there is, on a stream. */
+/* Of the next message, without taking it.  A stream has none. */
 int64_t pyipc_now_message_size(int sock)
 {
 	return neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
@@ -288,7 +290,7 @@ int pyipc_now_peer_pidfd(int sock, int32_t *ret_fd)
 	int64_t number = option(sock, SO_PEERPIDFD);
 
 	if (number < 0)
-		return number == -ENOPROTOOPT ? -ENOTSUP : (int) number;
+		return number == -ENOPROTOOPT ? -ENOTSUP : number == -ENODATA ? -ENOTCONN : (int) number;
 	*ret_fd = (int) number;
 	return 0;
 }

@@ -720,10 +720,13 @@ def test_leaving_by_an_exception_removes_it(path, sock):
 
 
 def test_to_drop_it_removes_nothing_and_warns_of_that(path, sock):
-    before = open_files()
-    with pytest.warns(ResourceWarning, match="was dropped without close"):
+    def drop():
         _unix_path.bind(sock, path, backlog=1)
         gc.collect()
+
+    before = open_files()
+    with pytest.warns(ResourceWarning, match="was dropped without close"):
+        drop()
     assert open_files() == before
     with unix() as client:
         client.connect(path)

@@ -153,7 +153,7 @@ def _dropped(owner: ref[Descriptor], held: dict[str, int], number: int) -> None:
         name = f"<descriptor {number}>" if who is None else repr(who)
         warn(f"{name} was dropped without close()", ResourceWarning, 2, who)
     finally:
-        call(os.close, held.pop(_KEY))
+        call(os.close, held.pop(_KEY, -1))
 
 
 def _out_of(owners: Iterable[Any]) -> Iterator[int]:

@@ -360,9 +360,11 @@ static int64_t send_message(void)
 	if (below(16) == 0)
 		count = (int) below(1 << 30) + (below(2) ? PYIPC_MOST_FDS + 1 : INT32_MIN);
 	if (below(8) == 0)
-		credentials = (struct pyipc_credentials){ any_int(), (uint32_t) any_int(), (uint32_t) any_int() };
+		credentials = (struct pyipc_credentials){
+			.pid = any_int(), .uid = (uint32_t) any_int(), .gid = (uint32_t) any_int(),
+		};
 	if (below(8) == 0)
-		name_size = below(2) ? any_int() | INT32_MIN : PYIPC_MOST_ADDRESS + 1 + (int) below(1 << 30);
+		name_size = below(2) ? any_int() | INT32_MIN : (int) below(1 << 30) + PYIPC_MOST_ADDRESS + 1;
 	return pyipc_now_send(any_fd(SOCKET), data, any_room(), fds, count, below(4) ? NULL : &credentials, name,
 			      below(4) ? 0 : name_size);
 }

@@ -227,7 +227,8 @@ static void huge_pages_are_given_or_refused(void)
 		EQUAL(PYIPC_SEAL_SHRINK, stat_of(owner).seals & ~SEAL_EXEC);
 		CHECK(is_close_on_exec(owner));
 		result = pyipc_memory_reserve(owner, 0, kinds[i].size);
-		CHECK(result == -ENOSPC || result == -ENOMEM || result == PIECE || result == (int64_t) kinds[i].size);
+		CHECK(result == -ENOSPC || result == -ENOMEM || result == PIECE ||
+		      result == (int64_t) kinds[i].size);
 		address = pyipc_map(owner, kinds[i].size, PYIPC_MAP_WRITABLE);
 		CHECK(address > 0 || address == -ENOMEM);
 		if (address > 0 && result > 0)

@@ -332,7 +332,8 @@ static void bind_to(int sock, const char *address, size_t size)
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
 
 	memcpy(name.sun_path, address, size);
-	EQUAL(0, bind(sock, (struct sockaddr *) &name, (socklen_t) (offsetof(struct sockaddr_un, sun_path) + size)));
+	size += offsetof(struct sockaddr_un, sun_path);
+	EQUAL(0, bind(sock, (struct sockaddr *) &name, (socklen_t) size));
 }
 
 static int datagram_socket(void)
@@ -572,7 +573,7 @@ static void the_pidfd_of_a_pairs_peer_is_who_made_it(void)
 
 			CHECK(is_close_on_exec(owner));
 			EQUAL(0, pyipc_now_pidfd_send(&owner, 0));
-			EQUAL(-ECHILD, pyipc_now_pidfd_status(&owner, 0, &end));	/* we are no child of ours */
+			EQUAL(-ECHILD, pyipc_now_pidfd_status(&owner, 0, &end));	/* it is us */
 			EQUAL(0, pyipc_fd_close(&owner));
 		}
 		close_both(socks);
