@@ -539,7 +539,8 @@ static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
 	PyObject *result = NULL;
 	PyMethodDef *method;
 
-	if (utf8 && (method = PyMem_Calloc(1, sizeof *method))) {
+	if (utf8 && (method = PyMem_Malloc(sizeof *method))) {
+		memset(method, 0, sizeof *method);
 		method->ml_name = hot[which].name;
 		method->ml_meth = (PyCFunction) (void (*)(void)) hot[which].call;
 		method->ml_flags = METH_FASTCALL | METH_KEYWORDS;

@@ -64,26 +64,26 @@ int pyipc_memory_create(uint64_t size, int flags, int32_t *ret_fd)
 	return 0;
 }
 
-/* Make the pages of this range present; the file grows with it.  Piece by piece, since the kernel
+/* Make the pages of this range present; the size stays as it is.  Piece by piece, since the kernel
  * throws away what a signal interrupts: gives how much is done, at least one piece or an errno. */
 int64_t pyipc_memory_reserve(int number, uint64_t offset, uint64_t size)
 {
 	enum { PIECE = 64 << 20 };
 	uint64_t piece = size < PIECE ? size : PIECE;
-	int64_t result = neg_errno(fallocate(number, 0, (off_t) offset, (off_t) piece));
+	int64_t result = neg_errno(fallocate(number, FALLOC_FL_KEEP_SIZE, (off_t) offset, (off_t) piece));
 
 	return result < 0 ? result : (int64_t) piece;
 }
 
-/* To at least this size: never below what another process made it meanwhile, which the seal
- * against shrinking turns into EPERM.  (What has no such seal is looked at before; its other users
- * are trusted.) */
+/* To at least this size, and no pages behind it: never below what another process made it meanwhile,
+ * which the seal against shrinking turns into EPERM.  (What has no such seal is looked at before; its
+ * other users are trusted.) */
 int pyipc_memory_grow(int number, uint64_t size)
 {
 	struct stat stat;
 	int64_t result;
 
-	if (fstat(number, &stat) == 0 && size <= INT64_MAX && (uint64_t) stat.st_size >= size)
+	if (fstat(number, &stat) == 0 && size <= INT64_MAX && (uint64_t) stat.st_size > size)
 		return 0;
 	result = size > INT64_MAX ? -EINVAL : neg_errno(ftruncate(number, (off_t) size));
 

@@ -56,7 +56,9 @@ def _is_carried() -> bool:
         module = str(frame.f_globals.get("__name__"))
         if module == "multiprocessing.reduction":
             return True
-        if module != "pickle" and not module.startswith("pyipc."):  # a pickler may be written in Python
+        # A pickler may be written in Python; and a subclass may have a __reduce__ of its own.
+        ours = module == "pickle" or module.startswith("pyipc.")
+        if not ours and frame.f_code.co_name not in ("__reduce__", "__reduce_ex__"):
             return False
         frame = frame.f_back
     return False

@@ -368,7 +368,7 @@ class MemoryOps(Protocol):
         """New memory, sealed against shrinking; its pages are not there yet."""
 
     def memory_reserve(self, number: int, offset: int, size: int) -> int:
-        """Make pages present, growing the file if need be: how many bytes of them are done."""
+        """Make pages present: how many bytes of them are done. The fallback lets the file grow with them."""
 
     def memory_grow(self, number: int, size: int) -> int:
         """To at least this size."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from _thread import RLock
 from errno import EACCES, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
-from os import O_RDONLY
+from os import O_RDONLY, getpid
 
 from .. import _pickling
 from .._backend import ops
@@ -29,6 +29,10 @@ _HUGE = {
 }
 
 _NAMES = {page: name for name, (_, page, _) in _HUGE.items()}
+
+# How much is made in one system call; and at the least, where signals interrupt it.
+_INTERRUPTIBLE = 64 << 20
+_SMALLEST_PIECE = 1 << 16
 
 _NO_WRITING = ops.SEAL_WRITE | ops.SEAL_FUTURE_WRITE
 
@@ -54,7 +58,17 @@ class Memory(Mapped, Handle):
         LimitError: The memory cgroup's limit, RLIMIT_FSIZE, RLIMIT_NOFILE, or too few huge pages.
     """
 
-    __slots__ = ("_attachment", "_changing", "_huge", "_memory", "_reserve", "_trust", "read_only", "size")
+    __slots__ = (
+        "_attachment",
+        "_huge",
+        "_lock",
+        "_lock_pid",
+        "_memory",
+        "_reserve",
+        "_trust",
+        "read_only",
+        "size",
+    )
     kind = "memory"
     _attachment: Any
     _huge: str | None
@@ -68,9 +82,7 @@ class Memory(Mapped, Handle):
         return memory
 
     def _prepare(self, huge_pages: str | None, reserve: bool) -> None:
-        # What is mapped, and how much, changes together. A signal handler may come in between, and do
-        # the same in the same thread: hence an RLock.
-        self._changing = RLock()
+        self._lock, self._lock_pid = RLock(), getpid()
         self._attachment = self._memory = None
         self._huge, self._reserve, self._trust = huge_pages, reserve, False
         self.read_only, self.size = False, 0
@@ -94,6 +106,17 @@ class Memory(Mapped, Handle):
         except BaseException:
             self.close()
             raise
+
+    @property
+    def _changing(self) -> RLock:
+        """Held while what is mapped, and how much, changes together.
+
+        A signal handler may come in between, and do the same in the same thread: hence an RLock. And a
+        process may be forked meanwhile, where nobody would ever let go of it: hence one a process.
+        """
+        if self._lock_pid != getpid():
+            self._lock, self._lock_pid = RLock(), getpid()
+        return self._lock
 
     @classmethod
     def from_fd(cls, descriptor: int | Handle, *, read_only: bool = False, trust: bool = False) -> Memory:
@@ -121,11 +144,9 @@ class Memory(Mapped, Handle):
         memory._trust, memory.read_only = trust, read_only
         # By its own descriptor, so that the caller's is left alone if mapping fails; to read alone by
         # one that cannot write, so that its mapping does not stand in the way of freeze().
-        if read_only:
-            result = ops.fd_open(memory, b"/proc/self/fd/%d" % number, O_RDONLY)
-        else:
-            result = ops.now_duplicate(memory, number)
-        check(result, doing)
+        result = ops.fd_open(memory, b"/proc/self/fd/%d" % number, O_RDONLY) if read_only else -EACCES
+        if result < 0:  # or without /proc, or the file is another user's
+            check(ops.now_duplicate(memory, number), doing)
         try:
             memory._map_all()
             if isinstance(descriptor, int):
@@ -139,12 +160,15 @@ class Memory(Mapped, Handle):
 
     @classmethod
     def _arrived(cls, owner: Descriptor, *how: Any) -> Memory:
-        read_only, trust = how
+        read_only, reserve, trust = how
         with Handle(owner) as handle:
-            return cls.from_fd(handle, read_only=read_only, trust=trust)
+            # It was looked at where it came from, and who sends pickles is trusted.
+            memory = cls.from_fd(handle, read_only=read_only, trust=True)
+        memory._reserve, memory._trust = reserve, trust
+        return memory
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return _pickling.reduce(self, self.read_only, self._trust)
+        return _pickling.reduce(self, self.read_only, self._reserve, self._trust)
 
     # ---- how big it is ----
 
@@ -171,11 +195,15 @@ class Memory(Mapped, Handle):
             raise error(EACCES, f"{doing}: it can only be read here")
         if seals & ops.SEAL_GROW:
             raise error(EPERM, f"{doing}: it is sealed")
-        if self._reserve:
-            self._reserve_pages(now, size)
-        result = ops.memory_grow(self.fileno(), size)
-        if result < 0:
-            raise self._cannot(result, doing)
+        try:
+            if self._reserve:
+                self._reserve_pages(now, size)
+            result = ops.memory_grow(self.fileno(), size)
+            if result < 0:
+                raise self._cannot(result, doing)
+        except BaseException:
+            ops.memory_grow(self._number, now)  # gives back the pages that are there already
+            raise
 
     def seal(self) -> None:
         """Let it grow no more, in any process.
@@ -239,7 +267,9 @@ class Memory(Mapped, Handle):
         own = Handle._empty()
         check(ops.now_duplicate(own, self.fileno()), f"duplicate {self}")
         with own:
-            return Memory.from_fd(own, read_only=self.read_only, trust=self._trust)
+            twin = Memory.from_fd(own, read_only=self.read_only, trust=True)
+        twin._reserve, twin._trust = self._reserve, self._trust
+        return twin
 
     def detach(self) -> int:
         """Give its descriptor up, which from now on is the caller's to close, and let go of the memory.
@@ -257,11 +287,16 @@ class Memory(Mapped, Handle):
         doing = f"reserve {end - offset} bytes for {self}"
         if self._huge is None:
             room.refuse_what_does_not_fit(end - offset, doing)
+        piece = end - offset
         while offset < end:
-            done = ops.memory_reserve(self.fileno(), offset, end - offset)
+            done = ops.memory_reserve(self.fileno(), offset, min(piece, end - offset))
             if done >= 0:
                 offset += done
-            elif done != -EINTR:  # a signal's handler runs now, in Python; then this piece again
+            elif done == -EINTR:
+                # A signal's handler runs now, in Python. The piece is begun again, and signals may come
+                # more often than it takes.
+                piece = max(min(piece, _INTERRUPTIBLE) // 2, _SMALLEST_PIECE)
+            else:
                 raise self._cannot(done, doing)
 
     def _map_all(self) -> None:
@@ -296,8 +331,10 @@ class Memory(Mapped, Handle):
 
     def close(self) -> None:
         """Let go of it; the kernel frees it with the last who has it, views included."""
-        self._let_go()
-        super().close()
+        try:
+            super().close()
+        finally:  # after it, since a thread that finds it open may map it
+            self._let_go()
 
     def _cannot(self, result: int, doing: str) -> IPCError:
         if self._huge and result in (-ENOMEM, -ENOSPC):

@@ -45,13 +45,16 @@ def test_a_piece_that_a_signal_interrupted_is_reserved_again(monkeypatch):
     asked = []
 
     def interrupted_twice_each(number, offset, size):
-        asked.append(offset)
-        return reserve(number, offset, min(size, 1 << 20)) if len(asked) % 3 == 0 else -EINTR
+        done = reserve(number, offset, min(size, 1 << 20)) if len(asked) % 3 == 2 else -EINTR
+        asked.append((offset, done))
+        return done
 
     monkeypatch.setattr(memfd.ops, "memory_reserve", interrupted_twice_each)
     with Memory(4 << 20) as memory:
         assert os.fstat(memory.fileno()).st_blocks * 512 == 4 << 20
-    assert asked == [place << 20 for place in range(4) for _ in range(3)]
+    for (offset, done), (following, _) in zip(asked, asked[1:]):
+        assert following == offset + max(done, 0)
+    assert sum(max(done, 0) for _, done in asked) == 4 << 20
 
 
 def raise_at_any_moment(say, hear, rounds):
