@@ -239,7 +239,11 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 /* Of the next message, without taking it.  A stream has none. */
 int64_t pyipc_now_message_size(int sock)
 {
-	return neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
+	int64_t size = neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
+
+	if (size == -ECONNRESET)	/* as for receive() */
+		size = neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
+	return size;
 }
 
 static void close_own(int32_t *fd)

@@ -9,6 +9,7 @@ closed twice.
 from __future__ import annotations
 
 from errno import EBADF, EINTR, EINVAL
+from os import fstat
 
 from . import _pickling
 from ._backend import ops
@@ -60,6 +61,14 @@ def _fileno(descriptor: HasFileno) -> int:
         raise TypeError(f"{descriptor!r} is neither a number nor has it a fileno()") from None
 
 
+def _is_open(number: int) -> bool:
+    try:
+        fstat(number)
+    except OSError:
+        return False
+    return True
+
+
 class Handle(Descriptor):
     """A descriptor with one owner: closed once, by `close()` or with the handle; close-on-exec.
 
@@ -82,11 +91,13 @@ class Handle(Descriptor):
 
     def __init__(self, descriptor: int | Descriptor) -> None:
         if isinstance(descriptor, int):
-            result = ops.now_adopt(self, descriptor)
-        else:
+            result = ops.now_adopt(self, number_of(descriptor))
+        elif isinstance(descriptor, ops.Descriptor):
             result = ops.now_move(descriptor, self)
             if isinstance(descriptor, Handle):
                 descriptor._let_go()
+        else:
+            raise TypeError(f"a number or a handle, not {type(descriptor).__name__}")
         check(result, f"own descriptor {descriptor}")
 
     @classmethod
@@ -146,7 +157,8 @@ class Handle(Descriptor):
         if self.closed:
             return error(EBADF, f"{doing} a {self.kind}")
         # Of one that is open, EBADF says that it is no such thing.
-        return error(EINVAL if result == -EBADF else -result, f"{doing} {self}")
+        wrong = result == -EBADF and _is_open(self._number)
+        return error(EINVAL if wrong else -result, f"{doing} {self}")
 
     def __repr__(self) -> str:
         return f"<{self.kind} {'closed' if self.closed else self._number}>"

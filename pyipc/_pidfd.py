@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, ECHILD, EINTR, ETIMEDOUT
+from errno import EBADF, ECHILD, EINTR, EINVAL, ENOENT, ETIMEDOUT
 
 from . import _deadline
 from ._backend import ops
@@ -51,7 +51,7 @@ class Pidfd(WaitedHandle):
             for line in lines:
                 if line.startswith("Pid:"):
                     return int(line[4:])
-        raise self._error(-EAGAIN, "find the pid of")
+        raise self._error(-EINVAL, "find the pid of")
 
     def send(self, signal: int) -> None:
         """Send it a signal; 0 sends none, and tells whether one could (pidfd_send_signal(2)).
@@ -123,8 +123,12 @@ class Pidfd(WaitedHandle):
             UnsupportedError: Before Linux 5.6, or where a sandbox forbids it; see also
                 `pyipc.capabilities()`.
         """
+        if not 0 <= number < 1 << 31:
+            raise ValueError(f"a descriptor is 0..2**31-1, not {number}")
         copy = Handle._empty()
         result = ops.now_pidfd_getfd(copy, self, number)
+        if result == -EBADF and self.pid:  # which is an error of its own, if this is no pidfd
+            result = -ENOENT
         if result < 0:
             raise self._error(result, f"copy descriptor {number} of")
         return copy

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EINTR
+from errno import EAGAIN, EINTR, ETIMEDOUT
+from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
@@ -91,10 +92,12 @@ class Eventfd(WaitedHandle):
             result = ops.fd_wait(self._number, events, deadline)
             if result == 0:
                 result = attempt()
-            if result == -EAGAIN:
-                length = _deadline.nap(length, deadline)
-                return -EINTR
-            return result
+            if result != -EAGAIN:
+                return result
+            if monotonic_ns() >= deadline:  # poll(2) did not look at it
+                return -ETIMEDOUT
+            length = _deadline.nap(length, deadline)
+            return -EINTR
 
         result: int = self._wait(once, timeout, doing)
         return result

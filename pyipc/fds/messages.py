@@ -137,11 +137,13 @@ def send(
     numbers = [number_of(one) for one in descriptors]
     if type(data) is not bytes:
         data = memoryview(data).tobytes()
-    if numbers or credentials:
+    if numbers or credentials is not None:
         _refuse_what_would_vanish(sock, number, len(numbers))
     if not data:
         _refuse_empty(sock, number, bool(numbers or credentials))
     where = None if address is None else _sun_path(address)
+    if credentials is not None:
+        credentials = _claimed(*credentials)
     sent = ops.now_send(number, data, numbers, credentials, where)
     if sent != len(data):
         _send_rest(sent, number, data, numbers, credentials, where, timeout)
@@ -167,6 +169,15 @@ def _refuse_empty(sock: HasNumber, number: int, accompanied: bool) -> None:
         raise ValueError("on a stream, descriptors need at least one byte to go with")
     if kind == ops.SEQPACKET and not accompanied:
         raise ValueError("an empty packet without descriptors would look like the end of the connection")
+
+
+def _claimed(pid: int, uid: int, gid: int) -> Credentials:
+    for value, most in (pid, 1 << 31), (uid, (1 << 32) - 1), (gid, (1 << 32) - 1):
+        if not isinstance(value, int):
+            raise TypeError(f"credentials are a pid, a uid and a gid, not {value!r}")
+        if not 0 <= value < most:  # cut to its 32 bits it would be another's: 1 << 32 is root
+            raise ValueError(f"there is no process, user or group {value}")
+    return pid, uid, gid
 
 
 def _sun_path(address: Address) -> bytes:
@@ -265,6 +276,8 @@ def receive(sock: HasNumber, max_size: int | None = None, timeout: float | None 
         DescriptorsLostError: Some descriptors did not fit into this process, or were kept back.
     """
     _deadline.valid(timeout)
+    if max_size is not None and not isinstance(max_size, int):
+        raise TypeError(f"max_size is an int, not {type(max_size).__name__}")
     if max_size is not None and max_size < 1:
         raise ValueError(f"max_size is at least 1, not {max_size}")
     number = number_of(sock)

@@ -6,7 +6,7 @@ import os
 
 from .._backend import ops
 from .._descriptor import Handle
-from ..errors import check
+from ..errors import check, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,12 @@ def socketpair(kind: str = "seqpacket") -> tuple[socket, socket]:
     if kind not in _KINDS:
         raise ValueError(f"kind is one of {', '.join(_KINDS)}, not {kind!r}")
     with Handle._empty() as one, Handle._empty() as other:
-        check(ops.now_socketpair(_KINDS[kind], one, other), f"make a pair of {kind} sockets")
-        return _as_socket(one, _KINDS[kind]), _as_socket(other, _KINDS[kind])
+        doing = f"make a pair of {kind} sockets"
+        check(ops.now_socketpair(_KINDS[kind], one, other), doing)
+        try:
+            return _as_socket(one, _KINDS[kind]), _as_socket(other, _KINDS[kind])
+        except OSError as problem:
+            raise error(problem.errno or 0, doing) from problem
 
 
 def _as_socket(handle: Handle, kind: int) -> socket:
@@ -42,4 +46,6 @@ def _as_socket(handle: Handle, kind: int) -> socket:
 
     sock = socket.socket(socket.AF_UNIX, kind)
     os.dup2(handle.fileno(), sock.fileno(), inheritable=False)
+    if sock.gettimeout() is not None:  # socket.setdefaulttimeout(): what it has set was the other file's
+        os.set_blocking(sock.fileno(), False)
     return sock
