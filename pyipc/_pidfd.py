@@ -47,11 +47,15 @@ class Pidfd(WaitedHandle):
     @property
     def pid(self) -> int:
         """Its pid as this process sees it: -1 once it was reaped, 0 in a foreign pid namespace."""
-        with open(f"/proc/self/fdinfo/{self.fileno()}") as lines:
-            for line in lines:
-                if line.startswith("Pid:"):
-                    return int(line[4:])
-        raise self._error(-EINVAL, "find the pid of")
+        doing = "find the pid of"
+        try:
+            with open(f"/proc/self/fdinfo/{self.fileno()}") as lines:
+                for line in lines:
+                    if line.startswith("Pid:"):
+                        return int(line[4:])
+        except FileNotFoundError:
+            raise self._error(-EBADF, doing) from None
+        raise self._error(-EINVAL, doing)
 
     def send(self, signal: int) -> None:
         """Send it a signal; 0 sends none, and tells whether one could (pidfd_send_signal(2)).
