@@ -37,6 +37,7 @@ from errno import (
     EINTR,
     EINVAL,
     EMFILE,
+    ENODATA,
     ENOPROTOOPT,
     ENOTCONN,
     ENOTSUP,
@@ -489,6 +490,8 @@ def now_message_size(sock: int) -> int:
     flags = _socket.MSG_PEEK | _socket.MSG_TRUNC | _socket.MSG_DONTWAIT
     # recv_into() does not ask the kernel when there is no room.
     seen = call(borrowed.recvmsg_into, (), 0, flags)
+    if seen == -ECONNRESET:  # as in now_receive()
+        seen = call(borrowed.recvmsg_into, (), 0, flags)
     return seen if isinstance(seen, int) else int(seen[0])
 
 
@@ -518,4 +521,4 @@ def now_peer_pidfd(into: Any, sock: int) -> int:
     if isinstance(borrowed, int):
         return borrowed
     result = own(into, borrowed.getsockopt, _socket.SOL_SOCKET, _SO_PEERPIDFD)
-    return -ENOTSUP if result == -ENOPROTOOPT else result
+    return {-ENOPROTOOPT: -ENOTSUP, -ENODATA: -ENOTCONN}.get(result, result)

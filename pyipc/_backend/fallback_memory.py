@@ -80,8 +80,8 @@ def memory_create(into: Any, size: int, flags: int) -> int:
     return result
 
 
-# os.posix_fallocate() imitates the call by writing, and so over others who write, on a file system
-# that has none. Memory of our own has it, and there is no other way to ask for pages.
+# os.posix_fallocate() lets the file grow; and on a file system that lacks the call, it imitates it by
+# writing, and so over others who write. Memory of our own has it, and no other call asks for pages.
 def memory_reserve(number: int, offset: int, size: int) -> int:
     piece = min(size, _PIECE)
     if offset >= _NO_SIZE:
@@ -92,12 +92,15 @@ def memory_reserve(number: int, offset: int, size: int) -> int:
 def memory_grow(number: int, size: int) -> int:
     if size >= _NO_SIZE:
         return -EINVAL
+    if _size_of(number) > size:
+        return 0
     result = int(call(os.ftruncate, number, size))
-    if result == -EPERM:
-        facts = call(os.fstat, number)
-        if not isinstance(facts, int) and facts.st_size >= size:
-            return 0
-    return result
+    return 0 if result == -EPERM and _size_of(number) >= size else result
+
+
+def _size_of(number: int) -> int:
+    facts = call(os.fstat, number)
+    return facts if isinstance(facts, int) else int(facts.st_size)
 
 
 def now_memory_stat(number: int) -> int | MemoryFields:

@@ -314,12 +314,19 @@ def _wait_for_message(number: int, kind: int, max_size: int | None, timeout: flo
         attempt = lambda: _receive_within(number, limit)  # noqa: E731
     else:
         attempt = lambda: ops.now_receive(number, max_size or _LONGEST, Handle)  # noqa: E731
-    came: int | Incoming = -EAGAIN
-    while came in (-EAGAIN, -EINTR):  # another may have taken what we were woken for
-        came = ops.fd_wait(number, ops.READABLE, deadline)
+    length = 0.0
+    while True:
+        came: int | Incoming = ops.fd_wait(number, ops.READABLE, deadline)
         if came == 0:
             came = attempt()
-    return came
+        if came == -EAGAIN:
+            # Another has taken what we were woken for; or it is a datagram socket that was shut down for
+            # reading, which is readable for ever, and brings nothing.
+            if monotonic_ns() >= deadline:
+                return -ETIMEDOUT
+            length = _deadline.nap(length, deadline)
+        elif came != -EINTR:
+            return came
 
 
 def _message(came: Incoming) -> Message:

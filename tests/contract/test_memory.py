@@ -177,15 +177,25 @@ def test_pages_that_are_reserved_are_present(backend, create, size):
     assert backend.memory_reserve(number, 0, size) == size
     assert present(number) == -(-size // PAGE) * PAGE
     assert size_of(number) == 10 * PAGE
-    assert backend.memory_reserve(number, 9 * PAGE, 3 * PAGE) == 3 * PAGE
-    assert size_of(number) == 12 * PAGE
+
+
+def test_pages_behind_the_end_are_reserved_and_given_back(backend, create):
+    number = create(backend, 2 * PAGE)
+    assert backend.memory_reserve(number, PAGE, 3 * PAGE) == 3 * PAGE
+    assert present(number) == 3 * PAGE
+    if backend.NAME == "fallback":  # posix_fallocate(3) lets the file grow
+        assert size_of(number) == 4 * PAGE
+        return
+    assert size_of(number) == 2 * PAGE
+    assert backend.memory_grow(number, 2 * PAGE) == 0
+    assert (size_of(number), present(number)) == (2 * PAGE, PAGE)
 
 
 def test_much_is_reserved_piece_by_piece(backend, create):
-    number, size, done = create(backend, 0), 64 * MIB + PAGE, []
+    number, size, done = create(backend, 64 * MIB + PAGE), 64 * MIB + PAGE, []
     while sum(done) < size:
         done.append(backend.memory_reserve(number, sum(done), size - sum(done)))
-        assert present(number) == size_of(number) == sum(done)
+        assert present(number) == sum(done)
     assert done == [64 * MIB, PAGE]
 
 
@@ -233,6 +243,17 @@ def test_memory_grows_and_is_never_less_than_before(pair, create):
         assert maker.memory_grow(number, smaller) == 0
         assert size_of(number) == 3 * PAGE
     assert present(number) == 0
+
+
+def test_what_may_shrink_is_not_shrunk_either(backend, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    with path.open("r+b") as file:
+        for size in 0, 6, 7:
+            assert backend.memory_grow(file.fileno(), size) == 0
+            assert path.read_bytes() == b"content"
+        assert backend.memory_grow(file.fileno(), 9) == 0
+    assert path.read_bytes() == b"content\0\0"
 
 
 def test_what_cannot_grow_says_why(backend, create, reopen):
