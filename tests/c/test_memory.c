@@ -329,16 +329,22 @@ static void reserving_makes_the_pages_present(void)
 	EQUAL(0, pyipc_fd_close(&owner));
 }
 
-static void reserving_past_the_end_extends_it(void)
+static void what_is_reserved_past_the_end_waits_for_it_or_is_given_back(void)
 {
 	int32_t owner = memory_of(4096);
 
-	EQUAL(5000, pyipc_memory_reserve(owner, 4000, 5000));
-	EQUAL(9000, size_of(owner));
+	EQUAL(MEGA, pyipc_memory_reserve(owner, 4096, MEGA));
+	EQUAL(4096, size_of(owner));
+	CHECK(bytes_present(owner) >= MEGA);
+	EQUAL(0, pyipc_memory_grow(owner, 4096));	/* no larger after all */
+	CHECK(bytes_present(owner) <= 4096);
+	EQUAL(MEGA, pyipc_memory_reserve(owner, 4096, MEGA));
+	EQUAL(0, pyipc_memory_grow(owner, MEGA));
+	EQUAL(MEGA, size_of(owner));
 	EQUAL(0, pyipc_memory_seal(owner, PYIPC_SEAL_GROW));
-	EQUAL(9000, pyipc_memory_reserve(owner, 0, 9000));
-	EQUAL(-EPERM, pyipc_memory_reserve(owner, 0, 9001));
-	EQUAL(9000, size_of(owner));
+	EQUAL(MEGA, pyipc_memory_reserve(owner, 0, MEGA));
+	EQUAL(-EPERM, pyipc_memory_reserve(owner, 0, MEGA + 1));
+	EQUAL(MEGA, size_of(owner));
 	EQUAL(0, pyipc_fd_close(&owner));
 }
 
@@ -598,7 +604,7 @@ int main(void)
 	RUN(growing_to_less_changes_nothing);
 	RUN(two_processes_grow_it_at_once);
 	RUN(reserving_makes_the_pages_present);
-	RUN(reserving_past_the_end_extends_it);
+	RUN(what_is_reserved_past_the_end_waits_for_it_or_is_given_back);
 	RUN(a_lot_is_reserved_piece_by_piece);
 	RUN(seals_add_up_until_no_more_may_be_added);
 	RUN(it_is_not_sealed_against_writing_while_somebody_can_write);
