@@ -59,6 +59,7 @@ _CAPABILITIES = {
     "sysv.receive_truncated": False,
     "fds.eventfd": hasattr(os, "eventfd"),
     "fds.pidfd_getfd": False,
+    "memory.grows_whole_or_not": False,
 }
 
 

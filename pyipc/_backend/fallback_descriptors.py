@@ -268,7 +268,7 @@ def now_eventfd_write(eventfd: Any, value: int) -> int:
     if value > _MOST_COUNTED:
         return -EINVAL
     number = eventfd._number
-    data = value.to_bytes(_EVENTFD_BYTES, sys.byteorder)
+    data = array("Q", (value,))
     result = _will_not_wait(number, value) if value else 0
     return min(result or int(call(os.write, number, data)), 0)
 

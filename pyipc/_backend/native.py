@@ -37,6 +37,7 @@ _CAPABILITIES = (
     "sysv.receive_truncated",
     "fds.eventfd",
     "fds.pidfd_getfd",
+    "memory.grows_whole_or_not",
 )
 
 

@@ -126,7 +126,8 @@ def receive_rounds(sock, add):
         else:
             if isinstance(outcome, pyipc.DescriptorsLostError):
                 number, count, interrupted = MESSAGE.unpack_from(outcome.data)
-                assert outcome.arrived < count and outcome.limit == "RLIMIT_NOFILE"
+                assert outcome.arrived < count
+                assert outcome.limit == "RLIMIT_NOFILE"
                 add("lost", 1)
             else:
                 number, count, interrupted = look_at(outcome)

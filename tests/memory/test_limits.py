@@ -67,6 +67,7 @@ def fail_half_way(say, hear, limit):
         say((memory.size, facts.st_size, facts.st_blocks * 512))
 
 
+@pytest.mark.needs("memory.grows_whole_or_not")
 def test_what_cannot_grow_as_far_as_it_should_has_not_grown(child):
     other = child(fail_half_way, 70 * MIB)
     assert other.hear() == "RLIMIT_FSIZE"
