@@ -38,6 +38,8 @@ hypothesis.settings.load_profile("pyipc")
 
 
 def pytest_configure(config):
+    # A shell that starts a job in the background lets it ignore SIGINT, and its children too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the backend lacks one of them")
 
 
