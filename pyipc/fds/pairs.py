@@ -31,7 +31,12 @@ def socketpair(kind: str = "seqpacket") -> tuple[socket, socket]:
         doing = f"make a pair of {kind} sockets"
         check(ops.now_socketpair(_KINDS[kind], one, other), doing)
         try:
-            return _as_socket(one, _KINDS[kind]), _as_socket(other, _KINDS[kind])
+            first = _as_socket(one, _KINDS[kind])
+            try:
+                return first, _as_socket(other, _KINDS[kind])
+            except BaseException:
+                first.close()
+                raise
         except OSError as problem:
             raise error(problem.errno or 0, doing) from problem
 
