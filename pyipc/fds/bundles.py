@@ -139,7 +139,9 @@ def _receive_part(sock: HasNumber, kind: int, left: _Countdown) -> tuple[int, in
     try:
         _complete(message, sock, _HEADER.size, kind, left)
         magic, part, count, descriptors, size, bundle = _HEADER.unpack_from(message.data)
-        if magic != _MAGIC or size > _BYTES_PER_PART or not part < count:
+        # Empty parts would never end: nothing bounds how many there are.
+        endless = count > 1 and not (size or descriptors)
+        if magic != _MAGIC or size > _BYTES_PER_PART or not part < count or endless:
             raise error(EPROTO, f"receive a bundle from descriptor {number_of(sock)}: this is none")
         _complete(message, sock, _HEADER.size + size, kind, left)
         message.data = message.data[_HEADER.size :]

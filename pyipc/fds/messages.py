@@ -37,17 +37,20 @@ _SCM_MAX_FD = ops.MOST_FDS
 _FROM_STREAM = 65536
 
 _WMEM_MAX = "/proc/sys/net/core/wmem_max"
-_USUAL_WMEM_MAX = 212992
+_LARGEST_PIECE = 8 << 20
 
 
 def _longest_message() -> int:
-    """What an unprivileged sender can send at the most: its SO_SNDBUF, which is twice wmem_max."""
+    """What a sender can send at the most: its SO_SNDBUF, which is twice wmem_max.
+
+    With CAP_NET_ADMIN it can be more (SO_SNDBUFFORCE), up to what the kernel allocates in one piece.
+    """
     try:
         with open(_WMEM_MAX) as file:
             most = int(file.read())
     except (OSError, ValueError):  # in a network namespace of an older kernel
         most = 0
-    return 2 * max(most, _USUAL_WMEM_MAX)
+    return max(2 * most, _LARGEST_PIECE)
 
 
 # Room that stays empty costs nothing.

@@ -15,7 +15,11 @@ def main() -> None:
     if user is not None:
         # Both while the files can still be read.
         import resource  # noqa: F401
+        import signal  # noqa: F401
+        import socket  # noqa: F401
 
+        import pyipc.fds
+        import pyipc.memory
         import pyipc.sysv  # noqa: F401
 
         os.setgroups([])

@@ -917,16 +917,15 @@ def test_a_handler_may_raise_at_any_time_and_no_descriptor_stays_open(backend, f
     def exchange():
         send(backend, ours, b"data", [0, 0, 0])
         got = receive(backend, theirs)
-        if isinstance(got, int):
-            return 0
-        _, _, handles, _, pidfd, *_ = got
-        backend.close_all([*handles, pidfd] if pidfd else handles)
-        return 1
+        if not isinstance(got, int):
+            _, _, handles, _, pidfd, *_ = got
+            backend.close_all([*handles, pidfd] if pidfd else handles)
 
     def storm():
         def late(*_):
             raise HandlerError
 
+        sys.settrace(None)  # no coverage: its locks would stay locked
         swallowed = []
         warnings.simplefilter("ignore", ResourceWarning)
         signal.signal(signal.SIGALRM, late)
@@ -934,21 +933,23 @@ def test_a_handler_may_raise_at_any_time_and_no_descriptor_stays_open(backend, f
         chance = random.Random(1)
         before = opened()
         began = time.monotonic()
-        exchanged = sum(exchange() for _ in range(100))
-        usual = (time.monotonic() - began) / exchanged
+        for _ in range(100):
+            exchange()
+        usual = (time.monotonic() - began) / 100
         interrupted = 0
-        while interrupted < rounds:
+        # The kernel may let senders wait while others have thousands of descriptors on their way.
+        while interrupted < rounds and time.monotonic() < began + 20:
             try:
                 signal.setitimer(signal.ITIMER_REAL, max(chance.uniform(0, 4 * usual), 1e-6), 1)
                 while True:
-                    exchanged += exchange()
+                    exchange()
             except HandlerError:
                 interrupted += 1
         signal.setitimer(signal.ITIMER_REAL, 0)
-        return [exchanged, len(swallowed), opened() == before]
+        return [interrupted, len(swallowed), opened() == before]
 
-    exchanged, swallowed, same = forked(storm)()
-    assert exchanged > rounds / 10
+    interrupted, swallowed, same = forked(storm)()
+    assert interrupted > 100
     assert same
     # Where C stands in for nothing, destructors are in Python, and an exception there goes nowhere.
     assert not swallowed or not getattr(backend, "HOT", True)

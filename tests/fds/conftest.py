@@ -89,11 +89,11 @@ def partner(process):
     """
 
     def start(program, sock, *arguments, user=None):
-        if user is not None and os.geteuid() != 0:
-            pytest.skip("only root can become another user")
         name, source = program.__name__, textwrap.dedent(inspect.getsource(program))
         environment = {**os.environ, "PYIPC_BACKEND": pyipc.backend()}
         with sock:
+            if user is not None and os.geteuid() != 0:
+                pytest.skip("only root can become another user")
             started = process([sys.executable, RUN_FUNCTION], env=environment, pass_fds=[sock.fileno()])
             source += START.format(name=name)
             started.say((f"start_{name}", source, (sock.fileno(), user, *arguments), None))

@@ -274,6 +274,19 @@ def test_closing_wakes_those_who_wait(wait, timeout, waiter, until, asleep):
     assert time.monotonic() - started < 5
 
 
+def test_closing_wakes_at_once_and_not_when_they_look_around(counter, waiter, until, asleep):
+    took = 0
+    for _ in range(5):
+        eventfd = counter()
+        waiting = waiter(eventfd.read)
+        until(lambda waiting=waiting: asleep(os.getpid(), waiting.native_id))
+        started = time.monotonic()
+        eventfd.close()
+        waiting.join()
+        took += time.monotonic() - started
+    assert took < 1.5  # waits look around once a second, so by themselves it would be 5
+
+
 def test_handlers_run_during_a_wait_and_may_end_it(wait, handling):
     _, call, fulfil, untouched = wait
     came = []
