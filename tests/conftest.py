@@ -255,10 +255,14 @@ def child(process):
 
     The function gets `say`, `hear` and the arguments; it comes without its module, so it imports
     what it uses. `prefix` is put before the interpreter, `user` is the uid to become.
+    What measures coverage brings multiprocessing along, and handlers that raise at any moment may
+    do so within it, whereupon it waits for itself: then the child is not to be `measured`.
     """
 
-    def start(program, *arguments, user=None, prefix=(), env=None):
+    def start(program, *arguments, user=None, prefix=(), env=None, measured=True):
         environment = {**os.environ, "PYIPC_BACKEND": pyipc.backend(), **(env or {})}
+        if not measured:
+            environment.pop("COVERAGE_PROCESS_CONFIG", None)
         if isinstance(program, str):
             words = [CHILDREN / program, *map(str, arguments)]
             return process([*prefix, sys.executable, *words], env=environment)

@@ -347,7 +347,7 @@ def copy_with_and_without(say, hear, load):
 
 @pytest.mark.parametrize("load", [False, True], ids=["without multiprocessing", "with multiprocessing"])
 def test_copies_are_refused_whether_multiprocessing_is_loaded_or_not(child, load):
-    other = child(copy_with_and_without, load)
+    other = child(copy_with_and_without, load, measured=False)
     assert other.hear() is False  # pyipc does not bring it along
     for _ in range(4):
         assert "multiprocessing" in other.hear() or load

@@ -216,7 +216,7 @@ def pickle_everywhere(say, hear, directory, with_multiprocessing):
 def test_pickles_and_copies_that_carry_no_descriptor_are_refused_with_the_reason(
     child, tmp_path, with_multiprocessing
 ):
-    other = child(pickle_everywhere, str(tmp_path), with_multiprocessing)
+    other = child(pickle_everywhere, str(tmp_path), with_multiprocessing, measured=False)
     for _ in range(4):
         for kind, reason in other.hear():
             assert kind == "TypeError"

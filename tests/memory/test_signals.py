@@ -130,7 +130,7 @@ def raise_at_any_moment(say, hear, rounds):
 
 
 def test_a_handler_that_raises_leaves_nothing_open_or_mapped(child):
-    other = child(raise_at_any_moment, 25)
+    other = child(raise_at_any_moment, 25, measured=False)
     assert other.hear(timeout=40)[0] == 0
     assert other.end() == 0
 
@@ -173,6 +173,6 @@ def raise_while_freezing(say, hear, rounds):
 
 
 def test_memory_can_be_used_after_a_handler_broke_its_freezing_off(child):
-    other = child(raise_while_freezing, 300)
+    other = child(raise_while_freezing, 300, measured=False)
     assert other.hear(timeout=40) == 0
     assert other.end() == 0
