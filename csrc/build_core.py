@@ -9,7 +9,7 @@ SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c"),
-    *("hot_calls.c", "python_descriptors.c"),
+    *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.
@@ -57,7 +57,7 @@ ffi.set_source(
     "pyipc._core",
     PREAMBLE,
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=["csrc/pyipc_core.h", "csrc/internal.h", "csrc/python_face.h"],
+    depends=["csrc/pyipc_core.h", "csrc/internal.h", "csrc/python_face.h", "csrc/python_descriptors.h"],
     include_dirs=["csrc"],
     extra_compile_args=["-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
 )

@@ -61,14 +61,6 @@ int pyipc_now_fd_adopt(int number, int32_t *ret_fd)
 	return 0;
 }
 
-static int own(int64_t number, int32_t *ret_fd)
-{
-	if (number < 0)
-		return (int) number;
-	*ret_fd = (int) number;
-	return 0;
-}
-
 int pyipc_now_fd_duplicate(int number, int32_t *ret_fd)
 {
 	return own(neg_errno(fcntl(number, F_DUPFD_CLOEXEC, 0)), ret_fd);

@@ -24,6 +24,15 @@ static inline int number_of(const int32_t *fd)
 	return __atomic_load_n(fd, __ATOMIC_RELAXED);
 }
 
+/* What a call has made, or its -errno. */
+static inline int own(int64_t number, int32_t *ret_fd)
+{
+	if (number < 0)
+		return (int) number;
+	*ret_fd = (int) number;
+	return 0;
+}
+
 /* A message that owns nothing yet.  Its kilobyte is not cleared: that would cost more than the rest. */
 static inline void no_message(struct pyipc_message *message)
 {

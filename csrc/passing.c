@@ -174,15 +174,17 @@ static int why_lost(int sock)
 	return PYIPC_LOST;
 }
 
-/* Who leaves with messages unread makes the other side's next call fail, once; but what it had sent
- * is still there, and then the end.  (No MSG_TRUNC here, to learn how long a message was that was
+/* Who leaves with messages unread makes the other side's next call fail, once; but over a Unix socket
+ * what it had sent is still there, and then the end.  (No MSG_TRUNC here, to learn how long a message was that was
  * cut: on a TCP socket it means to throw the bytes away.) */
 static int64_t receive(int sock, struct msghdr *head)
 {
 	int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC;
 	int64_t got = neg_errno(recvmsg(sock, head, flags));
 
-	return got == -ECONNRESET ? neg_errno(recvmsg(sock, head, flags)) : got;
+	if (got == -ECONNRESET && pyipc_now_socket_is_unix(sock) == 1)
+		got = neg_errno(recvmsg(sock, head, flags));
+	return got;
 }
 
 static int32_t address_size(const struct sockaddr_un *from, socklen_t size)
@@ -197,8 +199,8 @@ static int32_t address_size(const struct sockaddr_un *from, socklen_t size)
 }
 
 /* One recvmsg(2), which never waits.  Gives how many bytes came, size + 1 if there were more, which
- * are gone; -EPIPE at the end of a connection.  ret_message holds none yet, and belongs to somebody;
- * fds that came along with lost ones are closed, and count says how many. */
+ * are gone; -EPIPE at the end of a connection.  ret_message holds none yet, and belongs to somebody,
+ * who closes also what came along with lost ones: close(2) may wait (SO_LINGER), so not here. */
 int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_message *ret_message)
 {
 	union {
@@ -221,14 +223,10 @@ int64_t pyipc_now_receive(int sock, char *ret_data, uint64_t size, struct pyipc_
 	if (got < 0)
 		return got;
 	take_parts(ret_message, &head);
-	if (head.msg_flags & MSG_CTRUNC) {
-		int arrived = ret_message->count;
-		int why = why_lost(sock);
-
-		(void) pyipc_message_close(ret_message);
-		ret_message->lost = why;
-		ret_message->count = arrived;
-	}
+	if (head.msg_flags & MSG_CTRUNC)
+		ret_message->lost = why_lost(sock);
+	else if (ret_message->pidfd == -EMFILE)	/* of which no flag tells */
+		ret_message->lost = PYIPC_LOST_TABLE_FULL;
 	ret_message->address_size = address_size(&from.un, head.msg_namelen);
 	memcpy(ret_message->address, from.un.sun_path, (size_t) ret_message->address_size);
 	if (got == 0 && size > 0 && !ret_message->lost && is_end(sock, ret_message))
@@ -241,7 +239,7 @@ int64_t pyipc_now_message_size(int sock)
 {
 	int64_t size = neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
 
-	if (size == -ECONNRESET)	/* as for receive() */
+	if (size == -ECONNRESET && pyipc_now_socket_is_unix(sock) == 1)	/* as for receive() */
 		size = neg_errno(recv(sock, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT));
 	return size;
 }
@@ -293,8 +291,5 @@ int pyipc_now_peer_pidfd(int sock, int32_t *ret_fd)
 {
 	int64_t number = option(sock, SO_PEERPIDFD);
 
-	if (number < 0)
-		return number == -ENOPROTOOPT ? -ENOTSUP : number == -ENODATA ? -ENOTCONN : (int) number;
-	*ret_fd = (int) number;
-	return 0;
+	return number == -ENOPROTOOPT ? -ENOTSUP : number == -ENODATA ? -ENOTCONN : own(number, ret_fd);
 }

@@ -29,10 +29,9 @@ int pyipc_now_pidfd_open(int pid, int32_t *ret_fd)
 {
 	int64_t number = neg_errno(syscall(SYS_pidfd_open, pid, 0));
 
-	if (number < 0)
-		return (int) number;
-	*ret_fd = (int) number;		/* a pidfd is born CLOEXEC */
-	return 0;
+	if (number == -EPERM)		/* which only a sandbox says: pidfd_open(2) has no such answer */
+		return -ENOSYS;
+	return own(number, ret_fd);	/* a pidfd is born CLOEXEC */
 }
 
 int pyipc_now_pidfd_send(const int32_t *fd, int signal_number)
@@ -65,10 +64,6 @@ int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_e
 
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd)
 {
-	int64_t copy = neg_errno(syscall(SYS_pidfd_getfd, number_of(fd), theirs, 0));
-
-	if (copy < 0)
-		return (int) copy;
-	*ret_fd = (int) copy;		/* CLOEXEC, says pidfd_getfd(2) */
-	return 0;
+	/* CLOEXEC, says pidfd_getfd(2). */
+	return own(neg_errno(syscall(SYS_pidfd_getfd, number_of(fd), theirs, 0)), ret_fd);
 }

@@ -90,6 +90,8 @@ class Handle(Descriptor):
     kind = "descriptor"
 
     def __init__(self, descriptor: int | Descriptor) -> None:
+        if self._number >= 0:
+            raise ValueError(f"{self} owns a descriptor already")
         if isinstance(descriptor, int):
             result = ops.now_adopt(self, number_of(descriptor))
         elif isinstance(descriptor, ops.Descriptor):

@@ -10,6 +10,7 @@ raises `BufferError`, and nothing is unmapped under a reader.
 from __future__ import annotations
 
 from errno import EACCES
+from operator import index
 
 from ._backend import ops
 from .errors import error
@@ -65,13 +66,14 @@ class Mapped:
         if type(data) is not bytes:
             view = memoryview(data)
             data = view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
-        if pad_to is not None:
-            if len(data) > pad_to:
-                raise ValueError(f"{len(data)} bytes are more than pad_to={pad_to}")
-            data = bytes(data).ljust(pad_to, b"\0")
-        end = offset + len(data)
+        size = len(data) if pad_to is None else pad_to
+        if len(data) > size:
+            raise ValueError(f"{len(data)} bytes are more than pad_to={pad_to}")
+        end = offset + size
         if not 0 <= offset <= end <= self.size:
             raise ValueError(f"bytes {offset} to {end} do not lie within the {self.size} of {self}")
+        if len(data) < size:
+            data = bytes(data).ljust(size, b"\0")
         memory = self._memory
         if memory is None:
             memory = self._map()
@@ -121,7 +123,7 @@ class Mapped:
             raise ValueError(f"offset {offset} does not lie within the {self.size} bytes of {self}")
         if shape is None:
             shape = (self.size - offset) // kind.itemsize
-        lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+        lengths = tuple(shape) if hasattr(shape, "__iter__") else (index(shape),)
         items = 1
         for length in lengths:
             items *= length

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import sys
-from errno import EAGAIN, EINTR, EMFILE, EPIPE
+from errno import EACCES, EAGAIN, EINTR, EMFILE, EPIPE
 
 from . import _deadline
 from ._backend import ops
@@ -43,10 +43,10 @@ _WHY_NOT = (
 
 def reduce(handle: Handle, *more: object) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """For `__reduce__`: over there, `type(handle)._arrived(owner, *more)` makes the handle."""
-    handle.fileno()  # or ClosedError
+    number = handle.fileno()  # or ClosedError
     if not _is_carried():
         raise TypeError(_WHY_NOT)
-    return _arrive, (type(handle), *_carry(handle), more)
+    return _arrive, (type(handle), *_carry(handle, number), more)
 
 
 def _is_carried() -> bool:
@@ -68,11 +68,10 @@ def _arrive(cls: type[Handle], fetch: Callable[..., Any], how: tuple[Any, ...], 
     return cls._arrived(fetch(*how), *more)
 
 
-def _carry(handle: Handle) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def _carry(handle: Handle, number: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """How the other process gets it: a function and its arguments."""
     from multiprocessing import context
 
-    number = handle.fileno()
     popen: Any = context.get_spawning_popen()
     if popen is None:
         from multiprocessing import resource_sharer
@@ -130,7 +129,8 @@ def _one_from(number: int, doing: str) -> Any:
             came = ops.fd_wait(number, ops.READABLE, deadline)
         if came != -EINTR:
             check(came, doing)
-    owners = came[2]
+    owners, lost = came[2], came[6]
     if len(owners) != 1:
-        raise error(EMFILE, doing)
+        full = lost is not None and lost[0] == ops.LOST_TABLE_FULL
+        raise error(EMFILE if full else EACCES, doing)
     return owners[0]

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _ALREADY = 0  # a deadline that has passed: look, do not wait
 
+_MOST_SIGNALS = 64
+
 
 class Pidfd(WaitedHandle):
     """A process, by a descriptor that means it and no other, whoever has its pid by now.
@@ -55,6 +57,10 @@ class Pidfd(WaitedHandle):
                         return int(line[4:])
         except FileNotFoundError:
             raise self._error(-EBADF, doing) from None
+        except OSError as problem:
+            if problem.filename is None:  # a signal handler's
+                raise
+            raise self._error(-(problem.errno or EBADF), doing) from problem
         raise self._error(-EINVAL, doing)
 
     def send(self, signal: int) -> None:
@@ -64,6 +70,8 @@ class Pidfd(WaitedHandle):
             ProcessGoneError: It has ended, and was reaped.
             AccessError: It is somebody else's.
         """
+        if not 0 <= signal <= _MOST_SIGNALS:
+            raise ValueError(f"a signal is 0..{_MOST_SIGNALS}, not {signal}")
         result = ops.now_pidfd_send(self, signal)
         if result < 0:
             raise self._error(result, f"send signal {int(signal)} to")
@@ -91,11 +99,12 @@ class Pidfd(WaitedHandle):
             Its exit status, or minus the signal that killed it.
 
         Raises:
-            IPCError: ECHILD: it is no child of this process, or somebody has reaped it.
+            IPCError: ECHILD, at once: it is no child of this process, or somebody has reaped it.
             WouldBlockError: With `timeout=0`: it is running.
             TimedOutError: It did not end in time.
         """
-        self._wait_for_end(timeout)
+        if ops.now_pidfd_status(self, False) != -ECHILD:
+            self._wait_for_end(timeout)
         status = self._status(reap=True)
         if status is None:
             raise self._error(-ECHILD, "reap")
@@ -124,8 +133,7 @@ class Pidfd(WaitedHandle):
         Raises:
             AccessError: This process may not trace that one (ptrace(2)).
             NotFoundError: It has no such descriptor.
-            UnsupportedError: Before Linux 5.6, or where a sandbox forbids it; see also
-                `pyipc.capabilities()`.
+            UnsupportedError: Before Linux 5.6, or not on this backend; see `pyipc.capabilities()`.
         """
         if not 0 <= number < 1 << 31:
             raise ValueError(f"a descriptor is 0..2**31-1, not {number}")

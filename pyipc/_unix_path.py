@@ -136,6 +136,8 @@ def bind(
         raise ValueError(f"not a Unix socket: {sock!r}")
     if mode & ~0o777:
         raise ValueError(f"mode must be permissions, 0 to 0o777, not {mode!r}")
+    if backlog is not None and not 0 <= backlog < 1 << 31:
+        raise ValueError(f"backlog is 0..2**31-1 or None, not {backlog!r}")
     doing = f"bind {os.fspath(path)!r}"
     node: Handle | None = None
     before: int | None = None
@@ -145,17 +147,24 @@ def bind(
         with _open(folder, _FOLDER) as directory, _Lock(directory, folder, timeout):
             before = os.fstat(sock.fileno()).st_mode
             os.fchmod(sock.fileno(), mode)  # the name is born with this, less the umask
+            was = _stat_at(directory, name)
             _claim(sock, raw, name, directory, doing)
-            node = _open(raw, _NODE)
-            if not _is_at(node, directory, name):
+            node = _open_or_none(raw)
+            if node is None or not _is_at(node, directory, name):
+                now = _stat_at(directory, name)
+                if now is not None and (was is None or not os.path.samestat(was, now)):
+                    os.unlink(name, dir_fd=directory.fileno())  # ours; at the path is a stranger's by now
+                    before = None
                 raise error(EEXIST, f"{doing}: it or its directory was replaced meanwhile")
             _set_mode(node, mode, doing)
             if backlog is not None:
                 sock.listen(backlog)
             return BoundPath(os.fspath(path), folder, name, node)
-    except BaseException as problem:
+    except BaseException as problem:  # a signal handler's too
         if before is not None:
             _take_back(sock, raw, node, before)
+        if node is not None:
+            node.close()
         if isinstance(problem, OSError) and not isinstance(problem, IPCError):
             number = problem.errno or 0
             raise error(EEXIST if number == EADDRINUSE else number, doing) from problem
@@ -180,13 +189,24 @@ def _open(path: bytes, flags: int) -> Handle:
     return handle
 
 
+def _open_or_none(path: bytes) -> Handle | None:
+    try:
+        return _open(path, _NODE)
+    except FileNotFoundError:
+        return None
+
+
+def _stat_at(directory: Handle, name: bytes) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory.fileno(), follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
 def _is_at(node: Handle, directory: Handle, name: bytes) -> bool:
     """Whether that is what the name in the directory stands for."""
-    try:
-        found = os.stat(name, dir_fd=directory.fileno(), follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return os.path.samestat(found, os.fstat(node.fileno()))
+    found = _stat_at(directory, name)
+    return found is not None and os.path.samestat(found, os.fstat(node.fileno()))
 
 
 class _Lock:
@@ -221,12 +241,11 @@ class _Lock:
 def _claim(sock: socket, raw: bytes, name: bytes, directory: Handle, doing: str) -> None:
     """Bind, in the place of a dead socket if there is one."""
     address = raw if len(raw) <= _LONGEST_PATH else b"/proc/self/fd/%d/%b" % (directory.fileno(), name)
-    try:
-        old = _open(raw, _NODE)
-    except FileNotFoundError:
+    old = _open_or_none(raw)
+    if old is None:
         sock.bind(address)
         return
-    with old:
+    with old:  # to the end, lest the new inode have the number of this one
         # Not in vain, though the name is there: a stranger within bind(2) has made it and not bound it
         # yet, and would look dead. Since Linux 5.14 he has the kernel's lock of the directory
         # meanwhile, so this call returns when he is through.
@@ -240,7 +259,7 @@ def _claim(sock: socket, raw: bytes, name: bytes, directory: Handle, doing: str)
         _check_dead(old, doing)
         if _is_at(old, directory, name):
             os.unlink(name, dir_fd=directory.fileno())
-    sock.bind(address)
+        sock.bind(address)
 
 
 def _check_dead(node: Handle, doing: str) -> None:
@@ -281,5 +300,3 @@ def _take_back(sock: socket, raw: bytes, node: Handle | None, before: int) -> No
             os.unlink(raw)
     except FileNotFoundError:
         pass
-    if node is not None:
-        node.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno as _errno
 from os import strerror as _strerror
+from os import sysconf as _sysconf
 
 __all__ = (
     "AccessError",
@@ -31,6 +32,9 @@ __all__ = (
 
 class IPCError(OSError):
     """A call on an IPC object failed: `errno` says why, the message which object and what for."""
+
+    #: Of a send that took only a part: how many bytes went. Not there otherwise.
+    characters_written: int
 
 
 class AlreadyExistsError(IPCError, FileExistsError):
@@ -175,10 +179,9 @@ def limit_error(number: int, doing: str, limit: str, value: int | None, path: st
 
 
 def most_open() -> int:
-    """RLIMIT_NOFILE: how many descriptors this process may have."""
-    import resource
-
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    """RLIMIT_NOFILE: how many descriptors this process may have; -1 if any number."""
+    # Not by the module `resource`: to import it takes a descriptor, and just now there may be none.
+    return _sysconf("SC_OPEN_MAX")
 
 
 def check(result: int, doing: str) -> int:

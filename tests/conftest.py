@@ -38,8 +38,9 @@ hypothesis.settings.load_profile("pyipc")
 
 
 def pytest_configure(config):
-    # A shell that starts a job in the background lets it ignore SIGINT, and its children too.
+    # A shell that starts a job in the background lets it, and its children, ignore these two.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the backend lacks one of them")
 
 

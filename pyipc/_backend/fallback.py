@@ -30,6 +30,7 @@ import os
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_descriptors import *  # noqa: F403
 from .fallback_memory import *  # noqa: F403
+from .fallback_passing import *  # noqa: F403
 from .fallback_queues import *  # noqa: F403
 from .fallback_segments import *  # noqa: F403
 from .fallback_semaphores import *  # noqa: F403

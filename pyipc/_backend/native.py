@@ -5,12 +5,15 @@ Most calls are the C functions themselves: no Python stands between a handle and
 
 from __future__ import annotations
 
+import sys
+
 from .native_core import HOT, core, lib
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .native_descriptors import *  # noqa: F403
 from .native_mapping import *  # noqa: F403
 from .native_memory import *  # noqa: F403
+from .native_passing import *  # noqa: F403
 from .native_sysv import *  # noqa: F403
 
 TYPE_CHECKING = False
@@ -59,8 +62,12 @@ def accelerate(*methods: str, result: Any = None) -> Callable[[Class], Class]:
 
 def stand_in(signature: str) -> Callable[[Function], Function]:
     def decorate(function: Function) -> Function:
+        if not HOT:
+            return function
+        home = sys.modules[function.__module__]
+        setattr(home, f"_py_{function.__name__}", function)
         doc = f"{function.__name__}{signature}\n--\n\n{function.__doc__ or ''}"
-        return core.stand_in(function, doc) if HOT else function
+        return core.stand_in(function, home, doc.encode())
 
     return decorate
 

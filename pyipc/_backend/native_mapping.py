@@ -50,6 +50,8 @@ def copy_in(memory: memoryview, offset: int, data: Any) -> None:
         memory[offset : offset + size] = data
         return
     part = memory[offset : offset + size]
+    if part.readonly:  # C would not ask
+        raise TypeError("cannot modify read-only memory")
     lib.pyipc_copy(ffi.from_buffer(part), ffi.from_buffer(data), min(len(part), size))
 
 

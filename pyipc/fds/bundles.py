@@ -12,7 +12,7 @@ nobody knows where the next part begins.
 from __future__ import annotations
 
 import os
-from errno import EMSGSIZE, EPROTO
+from errno import EMSGSIZE, EPROTO, ETIMEDOUT
 from struct import Struct
 from time import monotonic_ns
 
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._descriptor import HasNumber
+    from ..errors import IPCError
 
 # Magic and version; which part, of how many; its descriptors and bytes; a random number that all
 # parts of a bundle share.
 _HEADER = Struct("<4sIIIIQ")
 _MAGIC = b"pyB1"
 
-# Of one part: well below SO_SNDBUF, so that the kernel takes it whole.
+# Of one part: well below what SO_SNDBUF usually is, so that the kernel takes it whole.
 _BYTES_PER_PART = 32768
 
 _MOST_BYTES = 64 << 20
@@ -55,11 +56,13 @@ def send_bundle(
     Raises:
         WouldBlockError: With `timeout=0`: there is no room for all of it.
         TimedOutError: There was no room in time; what went of it will not arrive.
-        LimitError: More descriptors on their way than RLIMIT_NOFILE lets this user have.
+        LimitError: More descriptors on their way than RLIMIT_NOFILE lets this user have; or a packet
+            of 32 KiB is more than SO_SNDBUF.
         PeerGoneError: The other side has closed.
     """
     _usable(sock)
-    numbers = [number_of(one) for one in descriptors]
+    kept = tuple(descriptors)  # of a generator, each would be closed before it is sent
+    numbers = [number_of(one) for one in kept]
     data = memoryview(data).tobytes()
     # Rounded up.
     count = max(1, -(-len(numbers) // ops.MOST_FDS), -(-len(data) // _BYTES_PER_PART))
@@ -89,12 +92,16 @@ def receive_bundle(sock: HasNumber, timeout: float | None = None, *, max_size: i
         IPCError: EPROTO: what came is no bundle.
     """
     kind = _usable(sock)
+    if not isinstance(max_size, int):
+        raise TypeError(f"max_size is an int, not {type(max_size).__name__}")
+    if max_size < 0:
+        raise ValueError(f"max_size is at least 0, not {max_size}")
     left = _Countdown(timeout)
     bundle = _Bundle(max_size)
     try:
         while not bundle.complete:
             bundle.add(*_receive_part(sock, kind, left))
-    except BaseException:
+    except BaseException:  # a signal handler's too
         bundle.whole.close()
         raise
     bundle.whole.data = b"".join(bundle.pieces)
@@ -114,11 +121,13 @@ class _Bundle:
 
     def add(self, part: int, count: int, bundle: int, message: Message) -> None:
         if part == 0:
-            self._begin()  # what came before, its sender has given up
-        elif (part, count, bundle) != self._next:
+            self.whole.close()  # what came before, its sender has given up
+            self.whole, self.pieces, self._left = message, [], self._max_size
+        elif (part, count, bundle) == self._next:
+            _take_over(self.whole, message)
+        else:
             message.close()  # the rest of one that was given up here
             return
-        self.whole.fds += message.fds
         self.pieces.append(message.data)
         self._left -= len(message.data)
         if self._left < 0:
@@ -127,11 +136,11 @@ class _Bundle:
         self._next = (part + 1, count, bundle)
         self.complete = part + 1 == count
 
-    def _begin(self) -> None:
-        self.whole.close()
-        self.whole.fds = []
-        self.pieces = []
-        self._left = self._max_size
+
+def _take_over(whole: Message, more: Message) -> None:
+    whole.fds += more.fds
+    more.fds = []
+    more.close()  # the pidfd of its sender, who has sent the first one too
 
 
 def _receive_part(sock: HasNumber, kind: int, left: _Countdown) -> tuple[int, int, int, Message]:
@@ -142,25 +151,29 @@ def _receive_part(sock: HasNumber, kind: int, left: _Countdown) -> tuple[int, in
         # Empty parts would never end: nothing bounds how many there are.
         endless = count > 1 and not (size or descriptors)
         if magic != _MAGIC or size > _BYTES_PER_PART or not part < count or endless:
-            raise error(EPROTO, f"receive a bundle from descriptor {number_of(sock)}: this is none")
+            raise _no_bundle(sock)
         _complete(message, sock, _HEADER.size + size, kind, left)
         message.data = message.data[_HEADER.size :]
         if (len(message.data), len(message.fds)) != (size, descriptors):
-            raise error(EPROTO, f"receive a bundle from descriptor {number_of(sock)}: this is none")
-    except BaseException:
+            raise _no_bundle(sock)
+    except BaseException:  # a signal handler's too
         message.close()
         raise
     return part, count, bundle, message
 
 
 def _complete(message: Message, sock: HasNumber, size: int, kind: int, left: _Countdown) -> None:
-    """Have at least *size* bytes of it: more may come, on a stream, or it is none of ours."""
+    """Receive until it has *size* bytes. A packet comes whole: one that is shorter is no bundle's."""
     while len(message.data) < size:
         if kind != ops.STREAM:
-            raise error(EPROTO, f"receive a bundle from descriptor {number_of(sock)}: this is none")
+            raise _no_bundle(sock)
         more = receive(sock, size - len(message.data), left())
         message.data += more.data
-        message.fds += more.fds
+        _take_over(message, more)
+
+
+def _no_bundle(sock: HasNumber) -> IPCError:
+    return error(EPROTO, f"receive a bundle from descriptor {number_of(sock)}: this is none")
 
 
 def _usable(sock: HasNumber) -> int:
@@ -171,7 +184,7 @@ def _usable(sock: HasNumber) -> int:
 
 
 class _Countdown:
-    """What is left of a timeout, each time it is asked."""
+    """What is left of a timeout, each time it is asked; `TimedOutError` once nothing is."""
 
     def __init__(self, timeout: float | None) -> None:
         _deadline.valid(timeout)
@@ -181,4 +194,7 @@ class _Countdown:
     def __call__(self) -> float | None:
         if not self._timeout:
             return self._timeout  # None or 0
-        return max(1e-9, (self._deadline - monotonic_ns()) / 1e9)
+        left = (self._deadline - monotonic_ns()) / 1e9
+        if left <= 0:  # the other side may keep us busy for ever, with no wait in between
+            raise error(ETIMEDOUT, "pass a bundle")
+        return left

@@ -21,7 +21,7 @@ from .sockets import Socket, family_of, is_unix, kind_of, kind_of_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from types import TracebackType
     from typing import Any, Union
 
@@ -35,6 +35,9 @@ _SCM_MAX_FD = ops.MOST_FDS
 
 # What one read of a stream takes at the most: copied with the GIL held.
 _FROM_STREAM = 65536
+
+# Of what is left, so much is cut out for each further write to a stream: what a socket may have room for.
+_STREAM_PIECE = 1 << 18
 
 _WMEM_MAX = "/proc/sys/net/core/wmem_max"
 _LARGEST_PIECE = 8 << 20
@@ -89,9 +92,7 @@ class Message:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ops.close_all(self.fds)
-        if self.peer is not None:
-            self.peer.close()
+        self.close()
 
     def __repr__(self) -> str:
         return f"<message of {len(self.data)} bytes and {len(self.fds)} descriptors>"
@@ -137,19 +138,20 @@ def send(
     """
     _deadline.valid(timeout)
     number = number_of(sock)
-    numbers = [number_of(one) for one in descriptors]
+    kept = tuple(descriptors)  # of a generator, each would be closed before it is sent
+    numbers = [number_of(one) for one in kept]
     if type(data) is not bytes:
         data = memoryview(data).tobytes()
     if numbers or credentials is not None:
         _refuse_what_would_vanish(sock, number, len(numbers))
     if not data:
         _refuse_empty(sock, number, bool(numbers or credentials))
-    where = None if address is None else _sun_path(address)
+    where = None if address is None else _sun_path(address, kind_of(sock, number))
     if credentials is not None:
         credentials = _claimed(*credentials)
     sent = ops.now_send(number, data, numbers, credentials, where)
     if sent != len(data):
-        _send_rest(sent, number, data, numbers, credentials, where, timeout)
+        _send_rest(sent, sock, data, numbers, credentials, where, timeout)
 
 
 def _not_sent(result: int, sock: HasNumber, data: bytes, descriptors: list[HasNumber] | None) -> None:
@@ -183,7 +185,9 @@ def _claimed(pid: int, uid: int, gid: int) -> Credentials:
     return pid, uid, gid
 
 
-def _sun_path(address: Address) -> bytes:
+def _sun_path(address: Address, kind: int) -> bytes:
+    if kind != ops.DATAGRAM:
+        raise ValueError("only datagrams go to an address")
     path = os.fsencode(address)
     if not 0 < len(path) <= 108 or (path[:1] != b"\0" and (b"\0" in path or len(path) > 107)):
         raise ValueError(f"the address of a Unix socket is 1 to 107 bytes without NUL, not {path!r}")
@@ -192,7 +196,7 @@ def _sun_path(address: Address) -> bytes:
 
 def _send_rest(
     sent: int,
-    number: int,
+    sock: HasNumber,
     data: bytes,
     numbers: list[int],
     credentials: Credentials | None,
@@ -200,20 +204,24 @@ def _send_rest(
     timeout: float | None,
 ) -> None:
     """Go on after a first try that has sent only a part, or has failed."""
+    number = number_of(sock)
     deadline = _ALREADY if timeout == 0 else _deadline.after(timeout)
-    left, nap, asked = data, None, numbers
+    left, written, nap, asked = data, 0, None, numbers
     while True:
         result = 0
         if sent >= 0:  # a part, on a stream, and the descriptors with it
-            left, numbers, credentials, nap = left[sent:], [], None, None
-            if not left:
+            written += sent
+            if written == len(data):
                 return
+            left = data[written : written + _STREAM_PIECE]
+            numbers, credentials, nap = [], None, None
         elif sent == -EAGAIN:
             result, nap = _wait_for_room(number, deadline, nap)
         elif sent != -EINTR:
             result = sent
         if result < 0 and result != -EINTR:
-            raise _send_error(result, number, data, len(data) - len(left), asked)
+            raise _send_error(result, number, data, written, asked)
+        number = number_of(sock)  # asked anew: if it was closed, its number may be a stranger's by now
         sent = ops.now_send(number, left, numbers, credentials, where)
 
 
@@ -241,7 +249,7 @@ def _send_error(result: int, number: int, data: bytes, written: int, numbers: li
     else:
         problem = error(-result, doing)
     if written or result in (-EAGAIN, -ETIMEDOUT):
-        problem.characters_written = written  # type: ignore[attr-defined]  # every OSError takes it
+        problem.characters_written = written
     return problem
 
 
@@ -274,7 +282,8 @@ def receive(sock: HasNumber, max_size: int | None = None, timeout: float | None 
     Raises:
         WouldBlockError: With `timeout=0`: there is none.
         TimedOutError: There was none in time.
-        PeerGoneError: The end: the other side has closed, and all that it had sent was received.
+        PeerGoneError: The end: the other side has closed, and all that it had sent was received. With
+            ECONNRESET, which only other sockets than Unix ones tell: it broke off.
         LimitError: The message is longer than *max_size*.
         DescriptorsLostError: Some descriptors did not fit into this process, or were kept back.
     """
@@ -285,18 +294,20 @@ def receive(sock: HasNumber, max_size: int | None = None, timeout: float | None 
         raise ValueError(f"max_size is at least 1, not {max_size}")
     number = number_of(sock)
     kind = kind_of(sock, number)
-    if max_size is not None and kind != ops.STREAM:
-        came = _receive_within(number, max_size)
-    elif kind == ops.STREAM:
-        max_size = min(max_size or _FROM_STREAM, _FROM_STREAM)
-        came = ops.now_receive(number, max_size, Handle)
-    else:
-        came = ops.now_receive(number, _LONGEST, Handle)
+    came = _receive_once(number, kind, max_size)
     if came == -EAGAIN:
-        came = _wait_for_message(number, kind, max_size, timeout)
+        came = _wait_for_message(sock, kind, max_size, timeout)
     if isinstance(came, int):
         raise error(-came, f"receive from descriptor {number}")
     return _message(came)
+
+
+def _receive_once(number: int, kind: int, max_size: int | None) -> int | Incoming:
+    if kind == ops.STREAM:
+        return ops.now_receive(number, min(max_size or _FROM_STREAM, _FROM_STREAM), Handle)
+    if max_size is None:
+        return ops.now_receive(number, _LONGEST, Handle)
+    return _receive_within(number, max_size)
 
 
 def _receive_within(number: int, max_size: int) -> int | Incoming:
@@ -307,21 +318,18 @@ def _receive_within(number: int, max_size: int) -> int | Incoming:
     return size if size < 0 else ops.now_receive(number, min(max_size, max(size, _LONGEST)), Handle)
 
 
-def _wait_for_message(number: int, kind: int, max_size: int | None, timeout: float | None) -> int | Incoming:
+def _wait_for_message(
+    sock: HasNumber, kind: int, max_size: int | None, timeout: float | None
+) -> int | Incoming:
     if timeout == 0:
         return -EAGAIN
     deadline = _deadline.after(timeout)
-    attempt: Callable[[], int | Incoming]
-    if kind != ops.STREAM and max_size is not None:
-        limit = max_size
-        attempt = lambda: _receive_within(number, limit)  # noqa: E731
-    else:
-        attempt = lambda: ops.now_receive(number, max_size or _LONGEST, Handle)  # noqa: E731
     length = 0.0
     while True:
-        came: int | Incoming = ops.fd_wait(number, ops.READABLE, deadline)
+        came: int | Incoming = ops.fd_wait(number_of(sock), ops.READABLE, deadline)
         if came == 0:
-            came = attempt()
+            # Asked anew: if it was closed meanwhile, its number may be a stranger's by now.
+            came = _receive_once(number_of(sock), kind, max_size)
         if came == -EAGAIN:
             # Another has taken what we were woken for; or it is a datagram socket that was shut down for
             # reading, which is readable for ever, and brings nothing.

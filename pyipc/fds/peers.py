@@ -25,7 +25,8 @@ class Peer:
     Attributes:
         pid: Its pid; 0 if it lives in a pid namespace that this process cannot see into.
         uid: Its user, 65534 if it has none in this user namespace; gid likewise.
-        pidfd: A `Pidfd` of it, if asked for and if the process was there; else None. Closed with `close()`.
+        pidfd: A `Pidfd` of it, if asked for and if the process was still there; else None. Closed with
+            `close()`.
     """
 
     __slots__ = ("gid", "pid", "pidfd", "uid")
@@ -97,4 +98,7 @@ def pass_credentials(sock: HasNumber, on: bool = True, *, pidfd: bool = False) -
         UnsupportedError: *pidfd*, before Linux 6.5.
     """
     number = number_of(sock)
-    check(ops.now_pass_credentials(number, on, on and pidfd), f"pass credentials to descriptor {number}")
+    check(
+        ops.now_pass_credentials(number, bool(on), bool(on and pidfd)),
+        f"pass credentials to descriptor {number}",
+    )

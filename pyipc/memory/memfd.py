@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock
-from errno import EACCES, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
+from errno import EACCES, EBADF, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
 from os import O_RDONLY, getpid
 
 from .. import _pickling
@@ -17,10 +17,12 @@ from . import room
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, TypeVar
 
     from .._backend.protocol import Descriptor, MemoryFields
     from ..errors import IPCError
+
+    Self = TypeVar("Self", bound="Memory")
 
 _HUGE = {
     None: (0, 1, ""),
@@ -76,7 +78,7 @@ class Memory(Mapped, Handle):
     _trust: bool
 
     @classmethod
-    def _empty(cls) -> Memory:
+    def _empty(cls: type[Self]) -> Self:
         memory = cls.__new__(cls)
         memory._prepare(None, True)
         return memory
@@ -124,7 +126,7 @@ class Memory(Mapped, Handle):
 
         What could shrink is refused, since to touch what is not there any more would end this process
         with SIGBUS: memory must be sealed against shrinking, as every `Memory` is from birth; of huge
-        pages, against writing, since holes can be punched into them.
+        pages, against writing too, since holes can be punched into them.
 
         Args:
             descriptor: A number that nobody else will close, or a handle, which gives its own up; both
@@ -137,35 +139,41 @@ class Memory(Mapped, Handle):
             AccessError: It could shrink; or its descriptor forbids mapping.
             IPCError: ENODEV: it is no memory and no file; EINVAL: it is empty.
         """
-        memory = cls._empty()
         number = number_of(descriptor)
         doing = f"map the memory of descriptor {number}"
         _refuse_what_shrinks(_stat(number, doing), trust, doing)
-        memory._trust, memory.read_only = trust, read_only
-        # By its own descriptor, so that the caller's is left alone if mapping fails; to read alone by
-        # one that cannot write, so that its mapping does not stand in the way of freeze().
-        result = ops.fd_open(memory, b"/proc/self/fd/%d" % number, O_RDONLY) if read_only else -EACCES
-        if result < 0:  # or without /proc, or the file is another user's
-            check(ops.now_duplicate(memory, number), doing)
+        memory = cls._copy_of(number, read_only, True, trust)
         try:
-            memory._map_all()
             if isinstance(descriptor, int):
                 Handle(descriptor).close()
             else:
                 descriptor.close()
-        except BaseException:
+        except BaseException:  # a signal handler's too
+            memory.close()
+            raise
+        return memory
+
+    @classmethod
+    def _copy_of(cls: type[Self], number: int, read_only: bool, reserve: bool, trust: bool) -> Self:
+        """Map what is behind somebody's descriptor, by one of our own."""
+        memory = cls._empty()
+        memory.read_only, memory._reserve, memory._trust = read_only, reserve, trust
+        # To read alone by one that cannot write, so that its mapping is not in the way of freeze().
+        result = ops.fd_open(memory, b"/proc/self/fd/%d" % number, O_RDONLY) if read_only else -EACCES
+        if result < 0:  # or without /proc, or the file is another user's
+            check(ops.now_duplicate(memory, number), f"map the memory of descriptor {number}")
+        try:
+            memory._map_all()
+        except BaseException:  # a signal handler's too
             memory.close()
             raise
         return memory
 
     @classmethod
     def _arrived(cls, owner: Descriptor, *how: Any) -> Memory:
-        read_only, reserve, trust = how
+        # It was looked at where it came from, and who sends pickles is trusted.
         with Handle(owner) as handle:
-            # It was looked at where it came from, and who sends pickles is trusted.
-            memory = cls.from_fd(handle, read_only=read_only, trust=True)
-        memory._reserve, memory._trust = reserve, trust
-        return memory
+            return cls._copy_of(handle.fileno(), *how)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _pickling.reduce(self, self.read_only, self._reserve, self._trust)
@@ -258,18 +266,13 @@ class Memory(Mapped, Handle):
             doing = "seal" if seals == ops.SEAL_GROW else "freeze"
             raise self._error(-EPERM if result == -EINVAL else result, doing)
 
-    def dup(self) -> Memory:
+    def dup(self: Self) -> Self:
         """Another handle on the same memory, with a descriptor and a mapping of its own.
 
         Raises:
             LimitError: RLIMIT_NOFILE.
         """
-        own = Handle._empty()
-        check(ops.now_duplicate(own, self.fileno()), f"duplicate {self}")
-        with own:
-            twin = Memory.from_fd(own, read_only=self.read_only, trust=True)
-        twin._reserve, twin._trust = self._reserve, self._trust
-        return twin
+        return self._copy_of(self.fileno(), self.read_only, self._reserve, self._trust)
 
     def detach(self) -> int:
         """Give its descriptor up, which from now on is the caller's to close, and let go of the memory.
@@ -342,6 +345,8 @@ class Memory(Mapped, Handle):
             return limit_error(-result, doing, limit, None, path)
         if result == -EFBIG:
             return limit_error(EFBIG, doing, "RLIMIT_FSIZE", _file_size_limit(), None)
+        if result == -EBADF and not self.closed:  # O_PATH
+            result = -EACCES
         return error(ENOMEM if result == -ENOSPC else -result, doing)
 
     def __repr__(self) -> str:
@@ -368,9 +373,9 @@ def _stat(number: int, doing: str) -> MemoryFields:
 
 def _refuse_what_shrinks(fields: MemoryFields, trust: bool, doing: str) -> None:
     _, seals, huge, _ = fields
-    needed = ops.SEAL_WRITE if huge else ops.SEAL_SHRINK
-    if not trust and not seals & needed:
-        which = "writing, as huge pages must be" if huge else "shrinking"
+    needed = ops.SEAL_SHRINK | (ops.SEAL_WRITE if huge else 0)
+    if not trust and seals & needed != needed:
+        which = "shrinking and writing, as huge pages must be" if huge else "shrinking"
         raise error(EACCES, f"{doing}: it is not sealed against {which} (trust=True takes it all the same)")
 
 

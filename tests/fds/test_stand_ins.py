@@ -9,6 +9,7 @@ import itertools
 import os
 import re
 import socket
+import sys
 
 import pytest
 
@@ -27,7 +28,9 @@ compared = pytest.mark.usefixtures("_stood_in_for")
 
 def both(function):
     """What stands in, and the Python that it stands in for; or that alone."""
-    return (function, function.__self__) if inspect.isbuiltin(function) else (function,)
+    if not inspect.isbuiltin(function):
+        return (function,)
+    return function, getattr(sys.modules[function.__module__], f"_py_{function.__name__}")
 
 
 FUNCTIONS = [fds.send, fds.receive]

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * python_descriptors.h -- the owner of a descriptor, for the files that make some.
+ */
+#ifndef PYIPC_PYTHON_DESCRIPTORS_H
+#define PYIPC_PYTHON_DESCRIPTORS_H
+
+#include "python_face.h"
+
+struct descriptor {
+	PyObject_HEAD
+	int32_t number;		/* -1: none; set as soon as the object is there, for 0 is one */
+};
+
+extern PyTypeObject *pyipc_descriptor_type;
+
+int pyipc_add_messages(PyObject *module);
+
+/* With the GIL held, an exchange need not be atomic, which costs six times as much. */
+static inline int taken(int32_t *number)
+{
+	int old = *number;
+
+	*number = -1;
+	return old;
+}
+
+static inline PyObject *with_number(PyTypeObject *type, int number)
+{
+	struct descriptor *d = (struct descriptor *) PyType_GenericAlloc(type, 0);
+
+	if (d)
+		d->number = number;
+	return (PyObject *) d;
+}
+
+#endif
