@@ -69,7 +69,7 @@ static PyObject *all_of(PyObject *data, int64_t size, struct pyipc_message *mess
 		data,
 		PyLong_FromLongLong(size),
 		message->lost ? PyList_New(0) : handles(message, type),
-		credentials_of(message),
+		message->lost ? none() : credentials_of(message),
 		message->lost ? none() : pidfd_of(message, type),
 		address_of(message),
 		message->lost ? Py_BuildValue("ii", message->lost, message->count) : none(),

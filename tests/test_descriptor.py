@@ -353,3 +353,10 @@ def test_copies_are_refused_whether_multiprocessing_is_loaded_or_not(child, load
         assert "multiprocessing" in other.hear() or load
     assert other.hear() is load
     assert other.end() == 0
+
+
+def test_a_handle_that_owns_one_takes_no_second():
+    own = os.dup(0)
+    with Handle(os.dup(0)) as handle, pytest.raises(ValueError, match="already"):
+        handle.__init__(own)
+    os.close(own)

@@ -645,6 +645,27 @@ def test_a_directory_that_is_moved_meanwhile_keeps_no_name(place, sock, monkeypa
     assert os.listdir(f"{place}/here") == os.listdir(f"{place}/there") == []
 
 
+def test_a_directory_that_is_swapped_afterwards_keeps_no_name_and_loses_none(place, sock, monkeypatch):
+    os.mkdir(f"{place}/here")
+    os.mkdir(f"{place}/next")
+    with unix() as stranger:
+        stranger.bind(f"{place}/next/sock")
+        stranger.listen(1)
+        claim = _unix_path._claim
+
+        def claim_and_swap(*arguments):
+            claim(*arguments)
+            os.rename(f"{place}/here", f"{place}/before")
+            os.rename(f"{place}/next", f"{place}/here")
+
+        monkeypatch.setattr(_unix_path, "_claim", claim_and_swap)
+        with pytest.raises(pyipc.AlreadyExistsError, match="replaced meanwhile"):
+            _unix_path.bind(sock, f"{place}/here/sock")
+        assert os.listdir(f"{place}/before") == []
+        with unix() as client:
+            client.connect(f"{place}/here/sock")
+
+
 # ---- who may connect ----
 
 

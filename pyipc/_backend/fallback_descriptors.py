@@ -82,9 +82,9 @@ class Descriptor:
     def __new__(cls, *arguments: object, **named: object) -> Descriptor:
         self = object.__new__(cls)
         held: dict[str, int] = {}
-        still_open: Iterator[int] = filter(is_one, map(held.pop, (KEY,), (-1,)))  # looks when asked
+        still_open: Iterator[int] = filter(is_one, map(held.get, (KEY,), (-1,)))  # looks when asked
         self._held = held
-        self._last = chain(map(_dropped, (ref(self),), still_open), (None,)).__next__
+        self._last = chain(map(_dropped, (ref(self),), (held,), still_open), (None,)).__next__
         return self
 
     # What a signal handler raises in a destructor goes nowhere, and a destructor in Python that ran
@@ -113,13 +113,13 @@ class Descriptor:
         return self._held.pop(KEY, -1)
 
 
-def _dropped(owner: ref[Descriptor], number: int) -> None:
+def _dropped(owner: ref[Descriptor], held: dict[str, int], number: int) -> None:
     try:
         who = owner()  # None of garbage, to which references are dead by now
         name = f"<descriptor {number}>" if who is None else repr(who)
         warn(f"{name} was dropped without close()", ResourceWarning, 2, who)
     finally:
-        call(os.close, number)
+        call(os.close, held.pop(KEY, -1))
 
 
 def _out_of(owners: Iterable[Any]) -> Iterator[int]:

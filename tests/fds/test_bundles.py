@@ -375,3 +375,81 @@ def test_many_lies_in_a_row_leave_nothing(pair, opened):
             outcomes.add(problem.errno)
     assert outcomes == {0, errno.EPROTO, errno.EAGAIN}
     assert opened() == before
+
+
+# ---- whoever sends ----
+
+
+def test_a_bundle_tells_its_sender_and_keeps_one_pidfd_of_it(pair, kind, opened):
+    ours, theirs = pair(kind)
+    try:
+        fds.pass_credentials(ours, pidfd=True)
+    except pyipc.UnsupportedError:
+        pytest.skip("pidfds over sockets came with Linux 6.5")
+    fds.send_bundle(theirs, bytes(100_000), [0])
+    before = opened()
+    with fds.receive_bundle(ours, timeout=20) as message:
+        assert (message.peer.pid, message.peer.uid) == (os.getpid(), os.geteuid())
+        assert message.peer.pidfd.pid == os.getpid()
+        assert len(opened() - before) == 2
+    assert opened() == before
+
+
+def begin_bundles(say, hear, sock):
+    import struct
+
+    from pyipc import fds
+
+    part = struct.pack("<4sIIIIQ", b"pyB1", 0, 2, 0, 1, 7) + b"x"
+    say("begun")
+    try:
+        while True:
+            fds.send(sock, part)
+    except OSError:
+        pass
+
+
+def test_a_peer_that_begins_again_and_again_does_not_hold_a_timeout_up(pair, kind, partner):
+    ours, theirs = pair(kind)
+    other = partner(begin_bundles, theirs)
+    assert other.hear() == "begun"
+    started = time.monotonic()
+    with pytest.raises(pyipc.TimedOutError):
+        fds.receive_bundle(ours, timeout=0.3)
+    assert time.monotonic() - started < 2
+    ours.close()
+    assert other.end() == 0
+
+
+@pytest.mark.parametrize(("size", "wrong"), [(None, TypeError), ("1", TypeError), (-1, ValueError)])
+def test_a_wrong_bound_takes_nothing(pair, kind, size, wrong):
+    ours, theirs = pair(kind)
+    fds.send_bundle(ours, b"still here")
+    with pytest.raises(wrong):
+        fds.receive_bundle(theirs, 0, max_size=size)
+    assert fds.receive_bundle(theirs, 0).data == b"still here"
+
+
+class Fleeting:
+    """A file that nobody else keeps."""
+
+    def __init__(self, path):
+        self.number = os.open(path, os.O_RDONLY)
+
+    def fileno(self):
+        return self.number
+
+    def __del__(self):
+        os.close(self.number)
+
+
+def test_files_that_a_generator_opens_are_open_until_they_are_sent(pair, kind):
+    ours, theirs = pair(kind)
+    fds.send_bundle(ours, b"x", map(Fleeting, ["/dev/null", "/dev/zero"]))
+    fds.send(ours, b"x", map(Fleeting, ["/dev/null", "/dev/zero"]))
+    with fds.receive_bundle(theirs, 0) as bundle, fds.receive(theirs, timeout=0) as message:
+        for came in bundle.fds, message.fds:
+            assert [os.fstat(one.fileno()).st_rdev for one in came] == [
+                os.stat("/dev/null").st_rdev,
+                os.stat("/dev/zero").st_rdev,
+            ]

@@ -13,7 +13,6 @@ import pytest
 import pyipc
 from pyipc import fds
 
-NOBODY = 65534
 PACKETS = ["seqpacket", "datagram"]
 
 # ---- the other side is gone ----
@@ -260,7 +259,8 @@ def send_too_many(say, hear, sock):
 
 def test_more_on_their_way_than_a_user_may_have_open_names_the_limit(pair, kind, partner):
     ours, theirs = pair(kind)
-    other = partner(send_too_many, theirs, user=NOBODY)
+    # What is on its way is counted by user, and others may run these tests as nobody just now.
+    other = partner(send_too_many, theirs, user=100_000 + os.getpid())
     sent, number, *named, text = other.hear()
     assert sent in (2, 3)  # 40 are fewer than 50; whether 60 are too many shows only afterwards
     assert (number, named) == (errno.ETOOMANYREFS, ["RLIMIT_NOFILE", 50])
@@ -364,3 +364,67 @@ def test_a_limit_does_not_touch_what_needs_no_room(child):
         say(fds.receive(ours).data)
 
     assert child(fill_and_pass).hear() == b"plain"
+
+
+def find_the_table_full(say, hear):
+    """Where nothing was imported beforehand that tells about it."""
+    import os
+    import sys
+
+    import pyipc
+    from pyipc import fds
+    from pyipc.memory import Memory
+
+    ours, theirs = fds.socketpair()
+    asking, asked = fds.socketpair()
+    pidfd = fds.Pidfd.open(os.getpid())
+    passes = pyipc.capabilities()["fds.eventfd"]
+    try:
+        fds.pass_credentials(asking, pidfd=True)
+    except pyipc.UnsupportedError:
+        asking = None
+    fds.send(theirs, b"precious", [0, 0])
+    fds.send(asked, b"from me")
+    say("resource" in sys.modules)
+    taken = []
+    try:
+        while True:
+            taken.append(os.dup(0))
+    except OSError:
+        pass
+
+    def attempt(call):
+        try:
+            call()
+        except pyipc.LimitError as problem:
+            return type(problem).__name__, problem.limit, problem.value == os.sysconf("SC_OPEN_MAX")
+
+    handle = fds.Handle(taken.pop())
+    makers = [lambda: Memory(100), fds.socketpair, handle.dup]
+    if passes:
+        makers.append(fds.Eventfd.create)
+    makers.append(lambda: pidfd.pid)
+    found = [attempt(maker) for maker in makers]
+    pidfd.send(0)
+    try:
+        fds.receive(ours, timeout=0)
+    except pyipc.DescriptorsLostError as problem:
+        found.append((problem.data, problem.arrived, problem.limit))
+    if asking:
+        found.append(attempt(lambda: fds.receive(asking, timeout=0)))
+    handle.close()
+    for number in taken:
+        os.close(number)
+    say(found)
+
+
+def test_a_full_table_is_named_whatever_was_imported(child):
+    other = child(find_the_table_full, prefix=["sh", "-c", 'ulimit -n 64 && exec "$@"', "sh"], measured=False)
+    assert other.hear() is False
+    *made, lost = found = other.hear()
+    if lost[0] != b"precious":
+        *made, message, lost = found
+        assert lost == ("DescriptorsLostError", "RLIMIT_NOFILE", True)  # the pidfd of the sender
+        lost = message
+    assert lost == (b"precious", 0, "RLIMIT_NOFILE")
+    assert set(made) == {("LimitError", "RLIMIT_NOFILE", True)}

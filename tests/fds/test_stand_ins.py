@@ -7,6 +7,7 @@ import errno
 import inspect
 import itertools
 import os
+import pickle
 import re
 import socket
 import sys
@@ -334,3 +335,8 @@ def test_a_socket_that_says_another_number_is_asked_for_it(pair):
             function(sock, b"x", [0])
             with fds.receive(theirs, timeout=0) as message:
                 assert (message.data, len(message.fds)) == (b"x", 1)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_it_can_be_pickled(function):
+    assert pickle.loads(pickle.dumps(function)) is function

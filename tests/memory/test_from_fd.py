@@ -249,3 +249,12 @@ def test_a_trusted_file_that_another_grows_meanwhile_does_not_shrink(made, tmp_p
         memory.grow(20_000)
         assert os.pread(number, 6, 50_000) == b"theirs"
         assert memory.size >= 20_000
+
+
+def test_a_descriptor_for_the_path_alone_forbids_mapping(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(bytes(5000))
+    number = os.open(path, os.O_PATH)
+    with pytest.raises(pyipc.AccessError):
+        Memory.from_fd(number, trust=True)
+    os.close(number)

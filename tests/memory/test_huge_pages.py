@@ -124,6 +124,10 @@ def test_from_elsewhere_it_must_be_sealed_against_writing_or_trusted(pages):
     number = foreign(SHRINK)
     with pytest.raises(pyipc.AccessError, match="huge"):
         Memory.from_fd(number)
+    able_to_shrink = foreign(WRITE)
+    with pytest.raises(pyipc.AccessError, match="huge"):
+        Memory.from_fd(able_to_shrink)
+    os.close(able_to_shrink)
     with Memory.from_fd(number, trust=True) as memory:
         memory.write(b"trusted")
         assert (memory.size, memory.read(7)) == (2 * MIB, b"trusted")

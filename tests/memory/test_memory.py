@@ -10,6 +10,7 @@ import stat
 import sys
 from fcntl import F_GETFD, FD_CLOEXEC, fcntl
 
+import numpy
 import pytest
 
 import pyipc
@@ -371,3 +372,24 @@ def test_what_somebody_else_sealed_for_good_is_not_sealed_further(memory):
     memory.write(b"and works")
     assert memory.read(9) == b"and works"
     assert not memory.sealed
+
+
+class Named(Memory):
+    __slots__ = ()
+
+
+def test_a_copy_is_of_the_same_kind():
+    with Named(100) as memory, memory.dup() as twin:
+        assert type(twin) is Named
+
+
+def test_what_pads_too_far_is_refused_before_it_is_made():
+    with Memory(100) as memory:
+        for far in 101, 1 << 40, 1 << 70:
+            with pytest.raises(ValueError, match="do not lie within"):
+                memory.write(b"a", pad_to=far)
+
+
+def test_a_length_may_be_a_number_of_numpys():
+    with Memory(100) as memory:
+        assert memory.array("u1", numpy.int64(3)).shape == (3,)

@@ -363,3 +363,22 @@ def test_finalizers_of_garbage_cycles_see_their_views(child):
     other = child(garbage)
     assert other.hear() == 0
     assert other.end() == 0
+
+
+def write_to_the_frozen(say, hear):
+    from pyipc.memory import Memory
+
+    with Memory(200_000) as memory:
+        memory.freeze()
+        memory.read_only = False
+        for size in 10, 70_000:
+            try:
+                memory.write(bytes(size))
+            except TypeError:
+                say("refused")
+
+
+def test_whoever_lies_about_frozen_memory_is_refused_and_not_killed(child):
+    other = child(write_to_the_frozen)
+    assert [other.hear(), other.hear()] == ["refused"] * 2
+    assert other.end() == 0
