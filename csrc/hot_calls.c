@@ -26,7 +26,7 @@
 
 #include "python_face.h"
 
-/* Copies up to this size keep the GIL: COPY_WITH_GIL in _mapping.py. */
+/* Copies up to this size keep the GIL: _COPY_WITH_GIL in _backend/native_mapping.py. */
 enum { COPY_WITH_GIL = 65536 };
 
 /* Likewise: heap types may export buffers since 3.9, and Py_buffer has not changed since 3.3, but
@@ -249,27 +249,28 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 /* ---- segments ---- */
 
 /* What keeps memory mapped, a segment or what a descriptor holds: it is the exporter at the bottom
- * of every view, and unmaps in its destructor.  (A cffi pointer with a destructor cannot take its place: the garbage collector
- * may call that while another finalizer still looks at a view; nor can a cffi buffer be read-only.)
+ * of every view, and unmaps in its destructor.  (A cffi pointer with a destructor cannot take its place:
+ * the garbage collector may call that while another finalizer still looks at a view; nor can a cffi
+ * buffer be read-only.)
  * A size of 0 means that Python has not looked yet what the segment's size is. */
 struct attachment {
 	PyObject_HEAD
 	char *address;
 	int64_t size;
-	uint64_t mapped;	/* by mmap(2), so many bytes; 0 of a segment */
+	int is_mapping;		/* by mmap(2); else a segment */
 	int read_only;
 };
 
 static void attachment_dealloc(PyObject *self)
 {
 	char *address = ((struct attachment *) self)->address;
-	uint64_t mapped = ((struct attachment *) self)->mapped;
+	int64_t mapped = ((struct attachment *) self)->is_mapping ? ((struct attachment *) self)->size : 0;
 	PyTypeObject *type = Py_TYPE(self);
 
 	PyObject_Free(self);
 	Py_DECREF(type);
 	Py_BEGIN_ALLOW_THREADS
-	(void) (mapped ? pyipc_unmap(address, mapped) : pyipc_shm_detach(address));
+	(void) (mapped ? pyipc_unmap(address, (uint64_t) mapped) : pyipc_shm_detach(address));
 	Py_END_ALLOW_THREADS
 }
 
@@ -328,7 +329,7 @@ static PyObject *module_map(PyObject *module, PyObject *args)
 		return NULL;
 	}
 	a->address = (char *) address;
-	a->mapped = size;
+	a->is_mapping = 1;
 	a->size = (int64_t) size;
 	a->read_only = !(flags & PYIPC_MAP_WRITABLE);
 	return (PyObject *) a;
@@ -534,7 +535,8 @@ static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
 {
 	PyObject *kept = PyObject_GetAttrString(python, "__doc__");
 	PyObject *doc = kept == Py_None ? PyUnicode_FromString("") : kept;	/* None under -OO */
-	PyObject *text = doc ? PyUnicode_FromFormat("%s%s\n--\n\n%U", hot[which].name, hot[which].signature, doc) : NULL;
+	PyObject *text = doc ? PyUnicode_FromFormat("%s%s\n--\n\n%U", hot[which].name, hot[which].signature, doc)
+			     : NULL;
 	PyObject *utf8 = text ? PyUnicode_AsUTF8String(text) : NULL;
 	PyObject *result = NULL;
 	PyMethodDef *method;

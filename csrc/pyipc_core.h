@@ -36,7 +36,7 @@ int pyipc_unmap(char *address, uint64_t size);
 
 int pyipc_interrupt(int thread_id);
 
-/* ---- what knows Python (hot_calls.c, python_descriptors.c) ---- */
+/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c) ---- */
 
 int pyipc_now_add_hot_calls(void);
 int pyipc_now_add_descriptors(void);
@@ -182,8 +182,8 @@ struct pyipc_message {
     int32_t has_credentials;
     int32_t address_size;
     struct pyipc_credentials credentials;
-    char address[108];
-    int32_t fds[253];
+    char address[PYIPC_MOST_ADDRESS];
+    int32_t fds[PYIPC_MOST_FDS];
 };
 
 int pyipc_now_socketpair(int kind, int32_t *ret_fds);

@@ -1,4 +1,4 @@
-# What cffi, csrc/hot_calls.c and csrc/python_descriptors.c make. Looser than the rest on purpose: cffi's
+# What cffi, csrc/hot_calls.c and csrc/python_*.c make. Looser than the rest on purpose: cffi's
 # own objects are untyped, and tests/project/test_header.py holds the names of `lib` against the header.
 from collections.abc import Callable
 from typing import Any

@@ -215,7 +215,7 @@ def now_receive(sock: int, size: int, handle: Any) -> int | Incoming:
         owners += [handle.__new__(handle) for _ in rights + pidfds]
         any(map(dict.__setitem__, [owner._held for owner in owners], repeat(KEY), numbers))
         return data, got, owners[: len(rights)], who, owners[-1] if pidfds else None, address, None
-    except BaseException:
+    except BaseException:  # a signal handler's too
         close_each(iter(_descriptors_of(came)) if numbers is None else numbers)
         close_all(owners)
         raise

@@ -238,7 +238,7 @@ class QueueOps(Protocol):
 class Descriptor:
     """The owner of a descriptor, or of none; a base of handles, which each backend has its own of.
 
-    It closes what it owns when it goes, with a `ResourceWarning`. Each of its calls is one step, which
+    It closes what it owns when it goes, a handle with a `ResourceWarning`. Each of its calls is one step, which
     no signal handler can come between; so is each call of a backend that makes a descriptor `into` one.
     """
 
@@ -338,7 +338,7 @@ class PassingOps(Protocol):
         """One recvmsg(2), for handles of this type; -EPIPE at the end of a connection."""
 
     def messages_face(self, *facts: Any) -> None:
-        """What C needs to know to stand in for fds.send() and receive(): csrc/python_descriptors.c."""
+        """What C needs to know to stand in for fds.send() and receive(): csrc/python_messages.c."""
 
     def now_message_size(self, sock: int) -> int:
         """The size of the next message, which stays where it is."""

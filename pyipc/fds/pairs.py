@@ -34,7 +34,7 @@ def socketpair(kind: str = "seqpacket") -> tuple[socket, socket]:
             first = _as_socket(one, _KINDS[kind])
             try:
                 return first, _as_socket(other, _KINDS[kind])
-            except BaseException:
+            except BaseException:  # a signal handler's too
                 first.close()
                 raise
         except OSError as problem:

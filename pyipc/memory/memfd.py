@@ -105,7 +105,7 @@ class Memory(Mapped, Handle):
             if reserve:
                 self._reserve_pages(0, size)
             self._map_all()
-        except BaseException:
+        except BaseException:  # a signal handler's too
             self.close()
             raise
 
@@ -209,7 +209,7 @@ class Memory(Mapped, Handle):
             result = ops.memory_grow(self.fileno(), size)
             if result < 0:
                 raise self._cannot(result, doing)
-        except BaseException:
+        except BaseException:  # a signal handler's too
             ops.memory_grow(self._number, now)  # gives back the pages that are there already
             raise
 

@@ -385,8 +385,8 @@ static int64_t receive_message(void)
 	CHECK(message.address_size >= 0 && message.address_size <= PYIPC_MOST_ADDRESS);
 	CHECK(result >= 0 || (message.count == 0 && message.pidfd == -1));
 	for (int i = 0; i < message.count; i++)
-		CHECK(message.lost ? message.fds[i] == -1 : is_close_on_exec(message.fds[i]));
-	CHECK(message.pidfd < 0 || (!message.lost && is_close_on_exec(message.pidfd)));
+		CHECK(is_close_on_exec(message.fds[i]));
+	CHECK(message.pidfd < 0 || is_close_on_exec(message.pidfd));
 	for (int i = 0; i < message.count && below(4); i++) {
 		int32_t number = -1;
 
