@@ -238,8 +238,9 @@ class QueueOps(Protocol):
 class Descriptor:
     """The owner of a descriptor, or of none; a base of handles, which each backend has its own of.
 
-    It closes what it owns when it goes, a handle with a `ResourceWarning`. Each of its calls is one step, which
-    no signal handler can come between; so is each call of a backend that makes a descriptor `into` one.
+    It closes what it owns when it goes, a handle with a `ResourceWarning`. Each of its calls is one
+    step, which no signal handler can come between; so is each call of a backend that makes a
+    descriptor `into` one.
     """
 
     #: What it owns, or -1.
