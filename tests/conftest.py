@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import fcntl
 import inspect
 import os
 import platform
@@ -179,6 +180,20 @@ def key():
         chosen = int.from_bytes(os.urandom(3), "little") + 0x50000000
         if not any(line.endswith(f"key {chosen}") for line in taken):
             return chosen
+
+
+@pytest.fixture
+def huge_page_pool():
+    """The machine's pool of pages of 2 MiB, which is this test's alone: another suite may run beside us."""
+    pool = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+    if not pool.exists():
+        pytest.skip("this kernel has no huge pages of 2 MiB")
+    directory = os.open(pool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield pool
+    finally:
+        os.close(directory)
 
 
 # ---- other processes ----

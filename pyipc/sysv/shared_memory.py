@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ..errors import IPCError
 
+_HUGE_GROUP = "/proc/sys/vm/hugetlb_shm_group"
+
 _HUGE = {
     None: (0, ""),
     "2M": (ops.SHM_HUGE_2M, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
@@ -32,7 +34,9 @@ def _cannot_create(result: int, key: int, size: int, huge_pages: str | None) -> 
         return limits.reached_either(result, doing, "SHMMNI", segments(), "SHMALL")
     if result == -EINVAL and size > limits.read("SHMMAX"):
         return limits.reached(result, doing, "SHMMAX")
-    if huge_pages and result in (-ENOMEM, -EPERM, -EINVAL):
+    if huge_pages and result == -EPERM:
+        return error(EPERM, f"{doing}: huge pages are for root, and the group in {_HUGE_GROUP}")
+    if huge_pages and result in (-ENOMEM, -EINVAL):
         return limit_error(-result, doing, f"{huge_pages} huge pages", None, _HUGE[huge_pages][1])
     return error(-result, doing)
 
@@ -91,6 +95,7 @@ class SharedMemory(_mapping.Mapped, _handle.Handle):
         Raises:
             AlreadyExistsError: The key is taken.
             LimitError: SHMMNI, SHMALL, SHMMAX, or too few huge pages.
+            AccessError: Huge pages, which this user may not have.
             OutOfMemoryError: There is not that much memory.
         """
         if not isinstance(size, int):

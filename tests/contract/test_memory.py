@@ -141,7 +141,7 @@ def test_a_full_table_has_no_room_for_memory(backend, forked):
 
 
 @pytest.mark.parametrize("kind", ["MEMORY_HUGE_2M", "MEMORY_HUGE_1G"])
-def test_huge_pages_are_had_or_refused_alike(both, new, kind):
+def test_huge_pages_are_had_or_refused_alike(both, new, kind, huge_page_pool):
     """Whether there are any is only known once they are reserved."""
     seen = []
     for backend in map(load, ("native", "fallback")):
@@ -157,7 +157,7 @@ def test_huge_pages_are_had_or_refused_alike(both, new, kind):
     assert seen[0][1] is (seen[0][0] == 0)
 
 
-def test_huge_pages_that_are_not_there_cannot_be_mapped(backend, new):
+def test_huge_pages_that_are_not_there_cannot_be_mapped(backend, new, huge_page_pool):
     with open("/proc/meminfo") as lines:
         free = next(int(line.split()[1]) for line in lines if line.startswith("HugePages_Free"))
     if free:

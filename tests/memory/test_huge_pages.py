@@ -22,10 +22,8 @@ def pool(file):
 
 
 @pytest.fixture
-def pages():
+def pages(huge_page_pool):
     """Three huge pages that nobody uses; the pool is as it was afterwards."""
-    if not POOL.exists():
-        pytest.skip("this kernel has no huge pages of 2 MiB")
     before = pool("nr_hugepages")
     try:
         (POOL / "nr_hugepages").write_text(str(before + 3))
@@ -40,9 +38,7 @@ def pages():
 
 
 @pytest.fixture
-def none_free():
-    if not POOL.exists():
-        pytest.skip("this kernel has no huge pages of 2 MiB")
+def none_free(huge_page_pool):
     if pool("free_hugepages") - pool("resv_hugepages") or pool("nr_overcommit_hugepages"):
         pytest.skip("there are huge pages to be had")
 
