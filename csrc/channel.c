@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * channel.c -- messages through a ring in shared memory, many senders and many receivers.
+ *
+ * Each side has a guard (guard.c), a counter, and a flag that says whether a token lies in its pipe.
+ * A call changes what others see by ONE aligned store, of its counter.  Whoever dies before that store
+ * has done nothing, and after it everything; so a guard that is taken from the dead needs no repair.
+ * The protocol, its invariants and what is true at each step: docs/design/channels.md.
+ *
+ * Memory order.  `count` is stored with release and loaded with acquire: what the message is was
+ * written before, and is read after; likewise a slot was read before it is counted as free.  All other
+ * words of a side are written under its guard, and read under it, or as a hint.  Nothing needs a fence
+ * between a store and a later load of another word: whoever goes to sleep takes the guard of those who
+ * would wake it.
+ */
+#define _GNU_SOURCE		/* ppoll(), sched_getcpu() */
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "channel_layout.h"
+
+/* How long a sleeper that nobody wakes (its tokens were stolen) sleeps on; the shortest span at which
+ * it costs next to nothing. */
+enum { NET_NS = PYIPC_SECOND };
+
+/* How old a sender's knowledge that somebody receives may be. */
+enum { LOOK_NS = 50000000 };
+
+/* Of figures that threads of a process share. */
+static void count_one(uint64_t *figure)
+{
+	(void) __atomic_fetch_add(figure, 1, __ATOMIC_RELAXED);
+}
+
+static struct channel *of(const struct pyipc_channel *c)
+{
+	return (struct channel *) c->memory;
+}
+
+/* A program may have SIGPIPE kill it.  There is no write(2) to a pipe without it (RWF_NOSIGNAL is of
+ * Linux 6.18), so it is blocked meanwhile, and taken away if it was not pending before. */
+static int64_t write_without_sigpipe(int pipe)
+{
+	static const struct timespec at_once;
+	sigset_t broken, pending, before;
+	int64_t result;
+
+	(void) sigemptyset(&broken);
+	(void) sigaddset(&broken, SIGPIPE);
+	(void) sigemptyset(&pending);
+	(void) sigpending(&pending);
+	(void) pthread_sigmask(SIG_BLOCK, &broken, &before);
+	result = neg_errno(write(pipe, "", 1));
+	if (result == -EPIPE && !sigismember(&pending, SIGPIPE))
+		(void) sigtimedwait(&broken, NULL, &at_once);
+	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return result;
+}
+
+/* One byte into a pipe that the others sleep on.  The flag is set after it: whoever dies in between
+ * leaves a token too many, never one too few.  A full pipe has tokens enough. */
+static int put_token(struct side *side, int pipe)
+{
+	int64_t result;
+
+	if (__atomic_load_n(&side->token, __ATOMIC_RELAXED))
+		return 0;
+	result = write_without_sigpipe(pipe);
+	if (result < 0 && result != -EAGAIN)
+		return (int) result;
+	__atomic_store_n(&side->token, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* ---- making and opening ---- */
+
+enum { MOST_SLOTS = 1 << 20, MOST_SLOT_SIZE = 1 << 24 };
+
+static uint64_t stride_of(uint32_t slot_size)
+{
+	return ((uint64_t) slot_size + LINES - 1) / LINES * LINES;
+}
+
+static uint64_t blocks_at(uint32_t slots)
+{
+	return sizeof(struct channel) + ((uint64_t) slots * sizeof(struct entry) + LINES - 1) / LINES * LINES;
+}
+
+/* How much memory it takes; -EINVAL of a geometry that it cannot have. */
+int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size)
+{
+	if (slots < 1 || slots > MOST_SLOTS || (slots & (slots - 1)) || slot_size < 1 || slot_size > MOST_SLOT_SIZE)
+		return -EINVAL;
+	return (int64_t) (blocks_at(slots) + slots * stride_of(slot_size));
+}
+
+/* Fresh memory, all zero, that nobody else has yet.  There is room, so a token says so. */
+int pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t slot_size, int space_write)
+{
+	struct channel *ch = (struct channel *) memory;
+	int64_t needed = pyipc_channel_memory(slots, slot_size);
+
+	if (needed < 0 || (uint64_t) needed > size)
+		return -EINVAL;
+	ch->magic = LAYOUT_MAGIC;
+	ch->major = LAYOUT_MAJOR;
+	ch->size = size;
+	ch->slots = slots;
+	ch->slot_size = slot_size;
+	for (uint32_t i = 0; i < slots; i++)
+		ch->entries[i].block = i;
+	return put_token(&ch->received, space_write);
+}
+
+/* Take part.  The geometry is copied and checked here, once; the size is that of the mapping.  The
+ * caller has put in its ends of the pipes; life is a description of the memory that is nobody else's. */
+int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int32_t life)
+{
+	const struct channel *ch = (const struct channel *) memory;
+	uint32_t slots, slot_size;
+	int64_t needed;
+
+	if (size < sizeof *ch || __atomic_load_n(&ch->magic, __ATOMIC_RELAXED) != LAYOUT_MAGIC)
+		return -EINVAL;
+	if (__atomic_load_n(&ch->major, __ATOMIC_RELAXED) != LAYOUT_MAJOR)
+		return -EPROTONOSUPPORT;
+	slots = __atomic_load_n(&ch->slots, __ATOMIC_RELAXED);
+	slot_size = __atomic_load_n(&ch->slot_size, __ATOMIC_RELAXED);
+	needed = pyipc_channel_memory(slots, slot_size);
+	if (needed < 0 || (uint64_t) needed > size)
+		return -EINVAL;
+	c->memory = memory;
+	c->slots = slots;
+	c->slot_size = slot_size;
+	c->looked_ns = 0;
+	return pyipc_roster_join(&c->me, memory + offsetof(struct channel, roster), life);
+}
+
+/* ---- what both sides do ---- */
+
+static uint64_t count_of(const struct side *side)
+{
+	return __atomic_load_n(&side->count, __ATOMIC_ACQUIRE);
+}
+
+static void commit(struct side *side, uint64_t count)
+{
+	__atomic_store_n(&side->count, count, __ATOMIC_RELEASE);
+}
+
+static struct entry *entry_of(const struct pyipc_channel *c, uint64_t count)
+{
+	return &of(c)->entries[count & (c->slots - 1)];
+}
+
+static char *block_of(const struct pyipc_channel *c, uint32_t block)
+{
+	return c->memory + blocks_at(c->slots) + block * stride_of(c->slot_size);
+}
+
+/* What a pipe holds. */
+enum { MOST_TOKENS = 65536 };
+
+/* The other way round: whoever dies in between leaves tokens that wake somebody in vain. */
+static void take_tokens(struct side *side, int pipe)
+{
+	char tokens[64];
+
+	__atomic_store_n(&side->token, 0, __ATOMIC_RELAXED);
+	for (int i = 0; i < MOST_TOKENS / (int) sizeof tokens; i++)	/* somebody may fill it as we empty it */
+		if (read(pipe, tokens, sizeof tokens) != sizeof tokens)
+			break;
+}
+
+static int lock(struct pyipc_channel *c, struct side *side, int64_t deadline_ns)
+{
+	int result = guard_try(&side->guard, &c->me) ? 0 : pyipc_guard_lock(&side->guard, &c->me, deadline_ns);
+
+	if (result == GUARD_FROM_THE_DEAD)
+		count_one(&c->recoveries);
+	return result < 0 ? result : 0;
+}
+
+static void note_processor(struct side *side)
+{
+	uint32_t here = (uint32_t) sched_getcpu();
+
+	if (__atomic_load_n(&side->processor, __ATOMIC_RELAXED) != here)
+		__atomic_store_n(&side->processor, here, __ATOMIC_RELAXED);
+}
+
+/* ---- sending ---- */
+
+/* -EAGAIN if there is no room.  The senders' guard is ours. */
+static int64_t put(struct pyipc_channel *c, const char *data, uint64_t size)
+{
+	struct side *sent = &of(c)->sent;
+	uint64_t count = __atomic_load_n(&sent->count, __ATOMIC_RELAXED);
+	struct entry *entry = entry_of(c, count);
+	uint32_t block;
+	int result;
+
+	if (count - __atomic_load_n(&sent->seen, __ATOMIC_RELAXED) >= c->slots) {
+		uint64_t received = count_of(&of(c)->received);
+
+		if (count - received > c->slots)
+			return -EBADMSG;
+		__atomic_store_n(&sent->seen, received, __ATOMIC_RELAXED);
+		if (count - received == c->slots)
+			return -EAGAIN;
+	}
+	block = __atomic_load_n(&entry->block, __ATOMIC_RELAXED);
+	if (block >= c->slots)
+		return -EBADMSG;
+	memcpy(block_of(c, block), data, size);
+	__atomic_store_n(&entry->size, (uint32_t) size, __ATOMIC_RELAXED);
+	note_processor(sent);
+	result = put_token(sent, c->data_write);
+	if (result < 0)
+		return result;
+	commit(sent, count + 1);
+	return (int64_t) size;
+}
+
+/* A running sender wakes nobody, and would learn of it by no error that all who receive have gone. */
+static int nobody_receives(struct pyipc_channel *c)
+{
+	struct pollfd end = { .fd = c->data_write };
+	struct timespec now;
+	int64_t now_ns;
+
+	(void) clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	now_ns = (int64_t) now.tv_sec * PYIPC_SECOND + now.tv_nsec;
+	if (now_ns - __atomic_load_n(&c->looked_ns, __ATOMIC_RELAXED) < LOOK_NS)
+		return 0;
+	__atomic_store_n(&c->looked_ns, now_ns, __ATOMIC_RELAXED);
+	return poll(&end, 1, 0) == 1 && (end.revents & POLLERR);
+}
+
+/* At once, or -EAGAIN: there is no room, or others are at it. */
+int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, uint64_t size)
+{
+	struct side *sent = &of(c)->sent;
+	int64_t result;
+
+	if (size > c->slot_size)
+		return -EMSGSIZE;
+	if (nobody_receives(c))
+		return -EPIPE;
+	if (!guard_try(&sent->guard, &c->me))
+		return -EAGAIN;
+	result = put(c, data, size);
+	guard_unlock(&sent->guard);
+	return result;
+}
+
+/* ---- receiving ---- */
+
+/* -EAGAIN if there is no message; -EMSGSIZE leaves it.  The receivers' guard is ours. */
+static int64_t get(struct pyipc_channel *c, char *ret_data, uint64_t room)
+{
+	struct side *received = &of(c)->received;
+	uint64_t count = __atomic_load_n(&received->count, __ATOMIC_RELAXED);
+	const struct entry *entry = entry_of(c, count);
+	uint32_t block, size;
+	int result;
+
+	if (count == __atomic_load_n(&received->seen, __ATOMIC_RELAXED)) {
+		uint64_t sent = count_of(&of(c)->sent);
+
+		if (sent - count > c->slots)
+			return -EBADMSG;
+		__atomic_store_n(&received->seen, sent, __ATOMIC_RELAXED);
+		if (sent == count)
+			return -EAGAIN;
+	}
+	block = __atomic_load_n(&entry->block, __ATOMIC_RELAXED);
+	size = __atomic_load_n(&entry->size, __ATOMIC_RELAXED);
+	if (block >= c->slots || size > c->slot_size)
+		return -EBADMSG;
+	if (size > room)
+		return -EMSGSIZE;
+	memcpy(ret_data, block_of(c, block), size);
+	note_processor(received);
+	result = put_token(received, c->space_write);
+	if (result < 0 && result != -EPIPE)	/* nobody sends any more, but what they sent is here */
+		return result;
+	commit(received, count + 1);
+	return size;
+}
+
+/* At once, or -EAGAIN: there is no message, or others are at it. */
+int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room)
+{
+	struct side *received = &of(c)->received;
+	int64_t result;
+
+	if (!guard_try(&received->guard, &c->me))
+		return -EAGAIN;
+	result = get(c, ret_data, room);
+	guard_unlock(&received->guard);
+	return result;
+}
+
+/* How many messages wait; of two words that move, so a little more or less. */
+int64_t pyipc_now_channel_depth(const struct pyipc_channel *c)
+{
+	uint64_t received = count_of(&of(c)->received);
+	uint64_t depth = count_of(&of(c)->sent) - received;
+
+	return depth <= c->slots ? (int64_t) depth : c->slots;
+}
+
+/* ---- waiting ---- */
+
+static int is_ready(const struct pyipc_channel *c, int for_data)
+{
+	uint64_t depth = count_of(&of(c)->sent) - count_of(&of(c)->received);
+
+	return for_data ? depth > 0 : depth < c->slots;
+}
+
+/* Look for a while before sleeping, if whoever we wait for runs elsewhere. */
+static int spin_until_ready(struct pyipc_channel *c, int for_data)
+{
+	const struct side *others = for_data ? &of(c)->sent : &of(c)->received;
+
+	if (c->me.spins == 0 || __atomic_load_n(&others->processor, __ATOMIC_RELAXED) == (uint32_t) sched_getcpu())
+		return 0;
+	for (int i = 0; i < c->me.spins; i++) {
+		if (is_ready(c, for_data)) {
+			count_one(&c->spins);
+			return 1;
+		}
+		spin_once();
+	}
+	return 0;
+}
+
+/* Take the tokens away under the guard of those who put them there: so that none of them is between
+ * its look at the flag and its commit. */
+static int arm(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
+{
+	struct side *others = for_data ? &of(c)->sent : &of(c)->received;
+	int result = lock(c, others, deadline_ns);
+
+	if (result < 0)
+		return result;
+	result = is_ready(c, for_data);
+	if (!result)
+		take_tokens(others, for_data ? c->data_read : c->space_read);
+	guard_unlock(&others->guard);
+	return result;
+}
+
+/* All sleepers of a pipe wait for the same, so one token wakes whoever can go on; and who is woken and
+ * dies has taken nothing away. */
+static int sleep_until_ready(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
+{
+	struct pollfd end = { .fd = for_data ? c->data_read : c->space_read, .events = POLLIN };
+	int64_t left = deadline_ns - monotonic_ns();
+	struct timespec span;
+	int64_t result;
+
+	if (left <= 0)
+		return -ETIMEDOUT;
+	span = ns_to_timespec(left < NET_NS ? left : NET_NS);
+	count_one(&c->sleeps);
+	result = neg_errno(ppoll(&end, 1, &span, NULL));
+	if (result < 0)
+		return (int) result;
+	if (result == 0 && left >= NET_NS)
+		return -EINTR;
+	return (end.revents & (POLLIN | POLLHUP)) == POLLHUP ? -EPIPE : 0;
+}
+
+/* 0: look again.  Once a second it says -EINTR, for signals that came in the instant before it slept. */
+static int wait_until_ready(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
+{
+	int result;
+
+	if (spin_until_ready(c, for_data))
+		return 0;
+	result = arm(c, for_data, deadline_ns);
+	if (result != 0)
+		return result < 0 ? result : 0;
+	return sleep_until_ready(c, for_data, deadline_ns);
+}
+
+static int64_t send_once(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline_ns)
+{
+	struct side *sent = &of(c)->sent;
+	int64_t result = lock(c, sent, deadline_ns);
+
+	if (result < 0)
+		return result;
+	result = put(c, data, size);
+	guard_unlock(&sent->guard);
+	return result;
+}
+
+static int64_t receive_once(struct pyipc_channel *c, char *ret_data, uint64_t room, int64_t deadline_ns)
+{
+	struct side *received = &of(c)->received;
+	int64_t result = lock(c, received, deadline_ns);
+
+	if (result < 0)
+		return result;
+	result = get(c, ret_data, room);
+	guard_unlock(&received->guard);
+	return result;
+}
+
+/* Waits for room; a deadline that has passed still tries once. */
+int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline_ns)
+{
+	int64_t result;
+
+	if (size > c->slot_size)
+		return -EMSGSIZE;
+	if (nobody_receives(c))
+		return -EPIPE;
+	while ((result = send_once(c, data, size, deadline_ns)) == -EAGAIN) {
+		result = wait_until_ready(c, 0, deadline_ns);
+		if (result < 0)
+			return result;
+	}
+	return result;
+}
+
+/* Waits for a message; -EPIPE when there is none and nobody sends any more. */
+int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, int64_t deadline_ns)
+{
+	int64_t result;
+	int over = 0;
+
+	while ((result = receive_once(c, ret_data, room, deadline_ns)) == -EAGAIN) {
+		if (over)		/* looked at once more after the end was seen */
+			return -EPIPE;
+		result = wait_until_ready(c, 1, deadline_ns);
+		over = result == -EPIPE;
+		if (result < 0 && !over)
+			return result;
+	}
+	return result;
+}

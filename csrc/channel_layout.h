@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * channel_layout.h -- a channel in shared memory; every offset and size here is an interface between
+ * processes that may have different versions of pyipc, and whoever changes one changes LAYOUT_MAJOR.
+ */
+#ifndef PYIPC_CHANNEL_LAYOUT_H
+#define PYIPC_CHANNEL_LAYOUT_H
+
+#include "guard.h"
+
+enum { LAYOUT_MAJOR = 1 };
+#define LAYOUT_MAGIC UINT64_C(0x3143437970690a89)
+
+/* Two lines: processors fetch them in pairs. */
+enum { LINES = 128 };
+
+/* What is written at either end: by senders under their guard, by receivers under theirs. */
+struct side {
+	uint32_t guard;
+	uint32_t token;		/* 1: a token lies in the pipe */
+	uint64_t count;		/* of messages sent, or received: the commit */
+	uint64_t seen;		/* the other side's count, as it was when it mattered last */
+	uint32_t processor;	/* where the last of them ran */
+	uint32_t unused[25];
+};
+
+struct entry {
+	uint32_t block;
+	uint32_t size;
+	uint32_t flags;
+	uint32_t unused;
+};
+
+struct channel {
+	uint64_t magic;
+	uint32_t major, unused;
+	uint64_t size;
+	uint32_t slots, slot_size;
+	uint32_t reserved[24];
+	struct side sent, received;
+	struct roster roster;
+	struct entry entries[];	/* slots of them; behind those, the blocks */
+};
+
+_Static_assert(sizeof(struct side) == LINES, "no two sides in one pair of lines");
+_Static_assert(offsetof(struct channel, sent) % LINES == 0, "as said");
+_Static_assert(offsetof(struct channel, entries) % LINES == 0, "blocks begin at a line");
+
+#endif

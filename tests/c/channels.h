@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * channels.h -- a channel with its memory and pipes, and handles on it, for the tests.
+ */
+#ifndef CHANNELS_H
+#define CHANNELS_H
+
+#include "facts.h"
+#include "../../csrc/channel.h"
+
+enum { SLOT_SIZE = 100 };
+
+struct world {
+	int32_t memory;
+	int data[2], space[2];
+	char *mapped;
+	uint64_t size;
+};
+
+static inline void make_world(struct world *w, uint32_t slots)
+{
+	w->size = (uint64_t) pyipc_channel_memory(slots, SLOT_SIZE);
+	EQUAL(0, pyipc_memory_create(w->size, 0, &w->memory));
+	w->mapped = (char *) pyipc_map(w->memory, w->size, PYIPC_MAP_WRITABLE);
+	EQUAL(0, pipe2(w->data, O_CLOEXEC | O_NONBLOCK));
+	EQUAL(0, pipe2(w->space, O_CLOEXEC | O_NONBLOCK));
+	EQUAL(0, pyipc_channel_format(w->mapped, w->size, slots, SLOT_SIZE, w->space[1]));
+}
+
+static inline void end_world(struct world *w)
+{
+	for (int i = 0; i < 2; i++) {
+		if (w->data[i] >= 0)
+			EQUAL(0, close(w->data[i]));
+		if (w->space[i] >= 0)
+			EQUAL(0, close(w->space[i]));
+	}
+	EQUAL(0, pyipc_unmap(w->mapped, w->size));
+	EQUAL(0, pyipc_fd_close(&w->memory));
+}
+
+static inline int32_t a_life(const struct world *w)
+{
+	char path[64];
+	int32_t life = -1;
+
+	(void) snprintf(path, sizeof path, "/proc/self/fd/%d", w->memory);
+	EQUAL(0, pyipc_fd_open(path, O_RDWR, &life));
+	return life;
+}
+
+/* A handle that may do everything; close its life. */
+static inline struct pyipc_channel take_part(const struct world *w, int spins)
+{
+	struct pyipc_channel c = {
+		.me = { .spins = spins },
+		.data_read = w->data[0], .data_write = w->data[1],
+		.space_read = w->space[0], .space_write = w->space[1],
+	};
+
+	EQUAL(0, pyipc_channel_open(&c, w->mapped, w->size, a_life(w)));
+	return c;
+}
+
+static inline void leave(struct pyipc_channel *c)
+{
+	EQUAL(0, pyipc_fd_close(&c->me.life));
+}
+
+/* In a child: it is only a sender, or only a receiver, and so are all who have no other end. */
+static inline void only_sends(struct world *w)
+{
+	EQUAL(0, close(w->data[0]));
+	EQUAL(0, close(w->space[1]));
+	w->data[0] = w->space[1] = -1;
+}
+
+static inline void only_receives(struct world *w)
+{
+	EQUAL(0, close(w->data[1]));
+	EQUAL(0, close(w->space[0]));
+	w->data[1] = w->space[0] = -1;
+}
+
+static inline int64_t within_s(int seconds)
+{
+	return now_ns() + (int64_t) seconds * PYIPC_SECOND;
+}
+
+/* As Python does it: -EINTR means to look at signals, and to go on. */
+static inline int64_t send_by(struct pyipc_channel *c, const char *text, int64_t deadline)
+{
+	int64_t result;
+
+	do
+		result = pyipc_channel_send(c, text, strlen(text), deadline);
+	while (result == -EINTR);
+	return result;
+}
+
+static inline int64_t receive_by(struct pyipc_channel *c, char *ret_text, int64_t deadline)
+{
+	int64_t result;
+
+	do
+		result = pyipc_channel_receive(c, ret_text, SLOT_SIZE, deadline);
+	while (result == -EINTR);
+	ret_text[result > 0 ? result : 0] = '\0';
+	return result;
+}
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_channel.c -- channel.c between processes that live.
+ */
+#include "channels.h"
+
+enum { SPINS = 300 };
+
+static void what_is_sent_is_received_in_order(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	char text[SLOT_SIZE + 1];
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(-EAGAIN, pyipc_now_channel_receive(&c, text, SLOT_SIZE));
+	for (int round = 0; round < 10; round++) {
+		for (int i = 0; i < 4; i++) {
+			(void) snprintf(text, sizeof text, "%d of %d", i, round);
+			EQUAL(strlen(text), pyipc_now_channel_send(&c, text, strlen(text)));
+			EQUAL(i + 1, pyipc_now_channel_depth(&c));
+		}
+		EQUAL(-EAGAIN, pyipc_now_channel_send(&c, "x", 1));
+		for (int i = 0; i < 4; i++) {
+			char expected[SLOT_SIZE];
+
+			(void) snprintf(expected, sizeof expected, "%d of %d", i, round);
+			EQUAL(strlen(expected), pyipc_now_channel_receive(&c, text, SLOT_SIZE));
+			EQUAL(0, memcmp(text, expected, strlen(expected)));
+		}
+		EQUAL(-EAGAIN, pyipc_now_channel_receive(&c, text, SLOT_SIZE));
+	}
+	leave(&c);
+	end_world(&w);
+}
+
+static void sizes_are_kept_and_bounded(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	char data[SLOT_SIZE + 1], got[SLOT_SIZE];
+
+	memset(data, 'd', sizeof data);
+	make_world(&w, 2);
+	c = take_part(&w, 0);
+	EQUAL(-EMSGSIZE, pyipc_now_channel_send(&c, data, SLOT_SIZE + 1));
+	for (uint64_t size = 0; size <= SLOT_SIZE; size++) {
+		memset(got, UNTOUCHED, sizeof got);
+		EQUAL(size, pyipc_now_channel_send(&c, data, size));
+		if (size > 0)
+			EQUAL(-EMSGSIZE, pyipc_now_channel_receive(&c, got, size - 1));
+		CHECK(untouched(got, sizeof got));
+		EQUAL(size, pyipc_now_channel_receive(&c, got, size));
+		EQUAL(0, memcmp(got, data, size));
+		CHECK(untouched(got + size, sizeof got - size));
+	}
+	leave(&c);
+	end_world(&w);
+}
+
+static void deadlines_are_kept(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	char text[SLOT_SIZE + 1];
+	int64_t start;
+
+	make_world(&w, 1);
+	c = take_part(&w, SPINS);
+	for (int spins = 0; spins <= SPINS; spins += SPINS) {
+		c.me.spins = spins;
+		start = now_ns();
+		EQUAL(-ETIMEDOUT, receive_by(&c, text, start + PYIPC_SECOND / 20));
+		CHECK(now_ns() - start >= PYIPC_SECOND / 20);
+		EQUAL(-ETIMEDOUT, receive_by(&c, text, 0));
+		EQUAL(1, send_by(&c, "x", 0));
+		start = now_ns();
+		EQUAL(-ETIMEDOUT, send_by(&c, "y", start + PYIPC_SECOND / 20));
+		CHECK(now_ns() - start >= PYIPC_SECOND / 20);
+		EQUAL(-ETIMEDOUT, send_by(&c, "y", 0));
+		EQUAL(1, receive_by(&c, text, 0));
+	}
+	leave(&c);
+	end_world(&w);
+}
+
+/* ---- two processes and more ---- */
+
+enum { MANY = 20000 };
+
+static int sends_many(struct world *w, int spins, int who)
+{
+	struct pyipc_channel c;
+	char text[SLOT_SIZE];
+
+	only_sends(w);
+	c = take_part(w, spins);
+	for (int i = 0; i < MANY; i++) {
+		(void) snprintf(text, sizeof text, "%d %d", who, i);
+		EQUAL(strlen(text), send_by(&c, text, within_s(PATIENCE_S)));
+	}
+	return all_was_well();
+}
+
+/* Each sender's in order; how many of them come is told. */
+static int receives_many(struct world *w, int spins, int *ret_sum)
+{
+	struct pyipc_channel c;
+	char text[SLOT_SIZE + 1];
+	int64_t got;
+	int next[4] = { 0 };
+
+	only_receives(w);
+	c = take_part(w, spins);
+	while ((got = receive_by(&c, text, within_s(PATIENCE_S))) > 0) {
+		char *rest;
+		long who = strtol(text, &rest, 10), number = strtol(rest, NULL, 10);
+
+		CHECK(who >= 0 && who < 4 && number >= next[who]);
+		next[who] = (int) number + 1;
+		(void) __atomic_fetch_add(ret_sum, 1, __ATOMIC_SEQ_CST);
+	}
+	EQUAL(-EPIPE, got);
+	return all_was_well();
+}
+
+static void many_go(int senders, int receivers, uint32_t slots, int spins)
+{
+	int *sum = shared_numbers();
+	pid_t children[8];
+	struct world w;
+
+	make_world(&w, slots);
+	for (int i = 0; i < senders + receivers; i++) {
+		children[i] = fork_child();
+		if (children[i] == 0)
+			_exit(i < senders ? sends_many(&w, spins, i) : receives_many(&w, spins, sum));
+	}
+	end_world(&w);
+	for (int i = 0; i < senders + receivers; i++)
+		EQUAL(0, end_of(children[i]));
+	EQUAL(senders * MANY, *sum);
+	EQUAL(0, munmap(sum, 4096));
+}
+
+static void between_two_processes_all_arrive_and_then_comes_the_end(void)
+{
+	many_go(1, 1, 16, 0);
+	many_go(1, 1, 16, SPINS);
+	many_go(1, 1, 1, 0);
+}
+
+static void among_many_each_arrives_once_and_in_its_senders_order(void)
+{
+	many_go(3, 3, 8, 0);
+	many_go(4, 1, 64, SPINS);
+	many_go(1, 4, 2, SPINS);
+}
+
+/* ---- ends ---- */
+
+static void a_sender_learns_that_nobody_receives(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+
+	make_world(&w, 4);
+	only_sends(&w);
+	c = take_part(&w, 0);
+	EQUAL(-EPIPE, pyipc_now_channel_send(&c, "x", 1));
+	leave(&c);
+	end_world(&w);
+}
+
+static void a_sender_that_waits_for_room_is_woken_when_the_last_receiver_dies(void)
+{
+	struct world w;
+	pid_t sender, receiver;
+
+	make_world(&w, 1);
+	receiver = fork_child();
+	if (receiver == 0) {
+		only_receives(&w);
+		for (;;)
+			(void) pause();
+	}
+	sender = fork_child();
+	if (sender == 0) {
+		struct pyipc_channel c;
+
+		only_sends(&w);
+		c = take_part(&w, 0);
+		EQUAL(1, send_by(&c, "1", within_s(PATIENCE_S)));
+		EQUAL(-EPIPE, send_by(&c, "2", within_s(PATIENCE_S)));
+		_exit(all_was_well());
+	}
+	only_sends(&w);
+	end_world(&w);
+	WAIT_FOR(is_in(sender, sender, SYS_ppoll));
+	EQUAL(1000 + SIGKILL, kill_and_reap(receiver));
+	EQUAL(0, end_of(sender));
+}
+
+static void a_receiver_takes_what_the_dead_have_sent_and_then_comes_the_end(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	char text[SLOT_SIZE + 1];
+	pid_t sender;
+
+	make_world(&w, 4);
+	sender = fork_child();
+	if (sender == 0) {
+		struct pyipc_channel mine = take_part(&w, 0);
+
+		EQUAL(4, send_by(&mine, "last", within_s(PATIENCE_S)));
+		_exit(all_was_well());
+	}
+	only_receives(&w);
+	EQUAL(0, end_of(sender));
+	c = take_part(&w, 0);
+	EQUAL(4, receive_by(&c, text, within_s(PATIENCE_S)));
+	EQUAL(0, strcmp(text, "last"));
+	EQUAL(-EPIPE, receive_by(&c, text, within_s(PATIENCE_S)));
+	leave(&c);
+	end_world(&w);
+}
+
+/* ---- who takes part ---- */
+
+static void each_has_a_slot_and_the_next_holder_of_it_another_id(void)
+{
+	struct world w;
+	struct pyipc_channel first, second, third;
+	uint32_t id;
+
+	make_world(&w, 1);
+	first = take_part(&w, 0);
+	second = take_part(&w, 0);
+	CHECK((first.me.id & 1023) == 1 && (second.me.id & 1023) == 2);
+	id = first.me.id;
+	leave(&first);
+	third = take_part(&w, 0);
+	EQUAL(1, third.me.id & 1023);
+	CHECK(third.me.id != id);
+	leave(&second);
+	leave(&third);
+	end_world(&w);
+}
+
+static void what_is_no_channel_is_refused(void)
+{
+	struct world w;
+	struct pyipc_channel c = { .me.spins = 0 };
+
+	make_world(&w, 4);
+	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, 100, -1));
+	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, w.size - 1, -1));
+	((uint32_t *) w.mapped)[2]++;
+	EQUAL(-EPROTONOSUPPORT, pyipc_channel_open(&c, w.mapped, w.size, -1));
+	w.mapped[0]++;
+	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, w.size, -1));
+	EQUAL(-EINVAL, pyipc_channel_memory(0, 1));
+	EQUAL(-EINVAL, pyipc_channel_memory(3, 1));
+	EQUAL(-EINVAL, pyipc_channel_memory(4, 0));
+	EQUAL(-EINVAL, pyipc_channel_memory(UINT32_C(1) << 31, UINT32_MAX));
+	end_world(&w);
+}
+
+int main(void)
+{
+	begin();
+	(void) signal(SIGPIPE, SIG_IGN);
+	RUN(what_is_sent_is_received_in_order);
+	RUN(sizes_are_kept_and_bounded);
+	RUN(deadlines_are_kept);
+	RUN(between_two_processes_all_arrive_and_then_comes_the_end);
+	RUN(among_many_each_arrives_once_and_in_its_senders_order);
+	RUN(a_sender_learns_that_nobody_receives);
+	RUN(a_sender_that_waits_for_room_is_woken_when_the_last_receiver_dies);
+	RUN(a_receiver_takes_what_the_dead_have_sent_and_then_comes_the_end);
+	RUN(each_has_a_slot_and_the_next_holder_of_it_another_id);
+	RUN(what_is_no_channel_is_refused);
+	return report();
+}

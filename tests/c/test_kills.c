@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * test_kills.c -- a process is killed at each instruction of a call, and the others go on.
+ *
+ * A first victim is stepped through the call by ptrace(2), one instruction at a time (a system call is
+ * one), which tells where it passes.  Then, for each of these places, there is a new channel and a new
+ * victim, which runs to a breakpoint there and is killed.  (To step each of them there takes ten times
+ * as long.)  After the death, counters say what was committed; what the living then send and receive
+ * must agree, soon: nobody may have to wait for the net of a second.
+ */
+#include "channels.h"
+
+#include <sys/auxv.h>
+#include <sys/ptrace.h>
+#include <sys/time.h>
+#include <sys/user.h>
+
+#ifndef __x86_64__
+int main(void)
+{
+	printf("  not run: single steps: loads and stores that belong together cannot be stepped through here\n");
+	return report();
+}
+#else
+
+enum { SLOTS = 2, SOON_NS = PYIPC_SECOND / 2, MOST_STEPS = 10000, ASLEEP_NS = PYIPC_SECOND / 4 };
+
+struct scene {
+	struct world w;
+	struct pyipc_channel ours;	/* the one who lives */
+	struct pyipc_channel dead;	/* the one who has died with a guard, if one has */
+	char waiting[8];		/* messages that are there before, a letter each */
+	pid_t sleeper;
+	int said[2];			/* what the sleeper received, or that it has sent */
+};
+
+struct counts {
+	uint64_t sent, received;
+};
+
+/* Where they are is a part of the layout. */
+static struct counts counts_of(const struct scene *s)
+{
+	struct counts c;
+
+	memcpy(&c.sent, s->w.mapped + 128 + 8, sizeof c.sent);
+	memcpy(&c.received, s->w.mapped + 256 + 8, sizeof c.received);
+	return c;
+}
+
+/* ---- what is there before ---- */
+
+static void put_there(struct scene *s, const char *letters)
+{
+	(void) snprintf(s->waiting, sizeof s->waiting, "%s", letters);
+	for (; *letters; letters++)
+		EQUAL(1, pyipc_now_channel_send(&s->ours, letters, 1));
+}
+
+static void nothing_there(struct scene *s)
+{
+	(void) s;
+}
+
+static void one_there(struct scene *s)
+{
+	put_there(s, "a");
+}
+
+static void full(struct scene *s)
+{
+	put_there(s, "ab");
+}
+
+static void a_receiver_sleeps(struct scene *s)
+{
+	s->sleeper = fork_child();
+	if (s->sleeper == 0) {
+		struct pyipc_channel c = take_part(&s->w, 0);
+		char text[SLOT_SIZE + 1];
+
+		while (receive_by(&c, text, within_s(PATIENCE_S)) == 1)
+			if (write(s->said[1], text, 1) != 1 || text[0] == 'Z')
+				break;
+		_exit(0);
+	}
+	WAIT_FOR(is_in(s->sleeper, s->sleeper, SYS_ppoll));
+}
+
+static void a_sender_sleeps(struct scene *s)
+{
+	put_there(s, "ab");
+	s->sleeper = fork_child();
+	if (s->sleeper == 0) {
+		struct pyipc_channel c = take_part(&s->w, 0);
+
+		if (send_by(&c, "S", within_s(PATIENCE_S)) == 1)
+			(void) !write(s->said[1], "S", 1);
+		_exit(0);
+	}
+	WAIT_FOR(is_in(s->sleeper, s->sleeper, SYS_ppoll));
+}
+
+/* Somebody has died and left this guard. */
+static void leave_guard(struct scene *s, uint64_t side)
+{
+	struct pyipc_channel gone = take_part(&s->w, 0);
+
+	memcpy(s->w.mapped + side, &gone.me.id, sizeof gone.me.id);
+	leave(&gone);
+}
+
+static void the_dead_hold_the_senders_guard(struct scene *s)
+{
+	leave_guard(s, 128);
+}
+
+static void the_dead_hold_the_receivers_guard(struct scene *s)
+{
+	put_there(s, "a");
+	leave_guard(s, 256);
+}
+
+/* We hold it, until the victim is dead. */
+static void we_hold_the_senders_guard(struct scene *s)
+{
+	memcpy(s->w.mapped + 128, &s->ours.me.id, sizeof s->ours.me.id);
+}
+
+/* As guard_unlock() does. */
+static void let_go_of_the_senders_guard(struct scene *s)
+{
+	uint32_t *guard = (uint32_t *) (s->w.mapped + 128);
+
+	if (__atomic_exchange_n(guard, 0, __ATOMIC_SEQ_CST) >> 31)
+		(void) syscall(SYS_futex, guard, 1, 1, NULL, NULL, 0);
+}
+
+/* ---- what the victim does ---- */
+
+static void sends(struct pyipc_channel *c, const struct world *w)
+{
+	(void) w;
+	(void) pyipc_channel_send(c, "V", 1, within_s(PATIENCE_S));
+}
+
+static void sends_soon(struct pyipc_channel *c, const struct world *w)
+{
+	(void) w;
+	(void) pyipc_channel_send(c, "V", 1, 0);
+}
+
+static void tries_to_send(struct pyipc_channel *c, const struct world *w)
+{
+	(void) w;
+	(void) pyipc_now_channel_send(c, "V", 1);
+}
+
+static void receives(struct pyipc_channel *c, const struct world *w)
+{
+	char text[SLOT_SIZE];
+
+	(void) w;
+	(void) pyipc_channel_receive(c, text, SLOT_SIZE, within_s(PATIENCE_S));
+}
+
+static void takes_part(struct pyipc_channel *c, const struct world *w)
+{
+	struct pyipc_channel another = *c;
+
+	(void) pyipc_channel_open(&another, w->mapped, w->size, w->memory);
+}
+
+/* ---- the kill ---- */
+
+static int is_in_vdso(uint64_t place)
+{
+	uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
+
+	return place >= vdso && place < vdso + 8192;
+}
+
+enum { STOPPED, OVER, ASLEEP };
+
+static pid_t victim_of(const struct scene *s, void (*call)(struct pyipc_channel *, const struct world *))
+{
+	pid_t victim = fork_child();
+
+	if (victim == 0) {
+		struct pyipc_channel c = take_part(&s->w, 2);
+
+		(void) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		(void) raise(SIGSTOP);
+		call(&c, &s->w);
+		(void) raise(SIGSTOP);
+		_exit(0);
+	}
+	return victim;
+}
+
+/* A tick of the clock ends a waitpid(2) in which nothing comes. */
+static void tick(int64_t every_ns)
+{
+	struct timeval span = { .tv_usec = (suseconds_t) (every_ns / 1000) };
+	struct itimerval timer = { .it_interval = span, .it_value = span };
+
+	(void) setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* The next stop of the victim; it sleeps if two ticks find it in one step, for no slice of a guard is so
+ * long. */
+static int next_stop(pid_t victim, int by_one)
+{
+	int ticks = 0;
+	int status;
+
+	(void) ptrace(by_one ? PTRACE_SINGLESTEP : PTRACE_CONT, victim, NULL, NULL);
+	while (waitpid(victim, &status, 0) == -1)
+		if (++ticks == 2)
+			return ASLEEP;
+	return WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP ? STOPPED : OVER;
+}
+
+static uint64_t place_of(pid_t victim)
+{
+	struct user_regs_struct registers = { .rip = 0 };
+
+	(void) ptrace(PTRACE_GETREGS, victim, NULL, &registers);
+	return registers.rip;
+}
+
+static void see_it_stop(pid_t victim)
+{
+	int status;
+
+	EQUAL(victim, waitpid(victim, &status, 0));
+	handle(SIGALRM, 0);
+	tick(ASLEEP_NS / 2);
+}
+
+static void end_it(pid_t victim)
+{
+	tick(0);
+	(void) signal(SIGALRM, stuck);
+	(void) alarm(PATIENCE_S);
+	EQUAL(1000 + SIGKILL, kill_and_reap(victim));
+}
+
+/* Where the call passes, and how it ends.  What the kernel lends us (the clock) is left out. */
+static struct {
+	uint64_t place;
+	int before;	/* how often it was there before */
+} path[MOST_STEPS];
+
+static int trace(pid_t victim, int *ret_steps)
+{
+	int ended, steps = 0;
+
+	see_it_stop(victim);
+	while ((ended = next_stop(victim, 1)) == STOPPED && steps < MOST_STEPS) {
+		path[steps].place = place_of(victim);
+		path[steps].before = 0;
+		if (is_in_vdso(path[steps].place))
+			continue;
+		for (int i = 0; i < steps; i++)
+			path[steps].before += path[i].place == path[steps].place;
+		steps++;
+	}
+	end_it(victim);
+	*ret_steps = steps;
+	return ended;
+}
+
+/* Run to where the trace was after so many steps; 0 if this one took another way. */
+static int run_to(pid_t victim, int at)
+{
+	void *place = (void *) path[at].place;
+	long code, trap;
+	int ended = STOPPED;
+
+	see_it_stop(victim);
+	code = ptrace(PTRACE_PEEKTEXT, victim, place, NULL);
+	trap = (code & ~0xFFL) | 0xCC;
+	for (int passes = 0; ended == STOPPED && passes <= path[at].before; passes++) {
+		if (passes > 0)
+			ended = next_stop(victim, 1);
+		if (ended != STOPPED)
+			break;
+		EQUAL(0, ptrace(PTRACE_POKETEXT, victim, place, trap));
+		ended = next_stop(victim, 0);
+		if (ended == STOPPED) {
+			struct user_regs_struct registers;
+
+			(void) ptrace(PTRACE_GETREGS, victim, NULL, &registers);
+			registers.rip--;	/* the trap has run, what was there has not */
+			(void) ptrace(PTRACE_SETREGS, victim, NULL, &registers);
+			(void) ptrace(PTRACE_POKETEXT, victim, place, code);
+		}
+	}
+	return ended == STOPPED;
+}
+
+/* ---- what the living find ---- */
+
+static char next_heard(const struct scene *s)
+{
+	struct pollfd heard = { .fd = s->said[0], .events = POLLIN };
+	char letter = '-';
+
+	if (poll(&heard, 1, SOON_NS / 1000000) == 1)
+		(void) !read(s->said[0], &letter, 1);
+	return letter;
+}
+
+static int is_readable(int fd)
+{
+	struct pollfd end = { .fd = fd, .events = POLLIN };
+
+	return poll(&end, 1, 0) == 1;
+}
+
+/* A message waits, or there is room: then the descriptor that says so is readable, at any instant. */
+static void descriptors_tell(const struct scene *s)
+{
+	struct counts now = counts_of(s);
+
+	CHECK(now.sent - now.received <= SLOTS);
+	if (now.sent != now.received)
+		CHECK(is_readable(s->w.data[0]));
+	if (now.sent - now.received < SLOTS)
+		CHECK(is_readable(s->w.space[0]));
+}
+
+/* All that must arrive from now on, in order, and "Z" last.  (Who slept may have sent by now, too.) */
+static void expected_letters(const struct scene *s, struct counts before, int sends_too, char *ret_letters)
+{
+	struct counts now = counts_of(s);
+
+	CHECK(now.sent - before.sent <= 1 && now.received - before.received <= 1);
+	*ret_letters = '\0';
+	(void) strcat(ret_letters, s->waiting + (now.received - before.received));
+	if (sends_too && now.sent != before.sent)
+		(void) strcat(ret_letters, "V");
+}
+
+static void the_living_go_on(struct scene *s, const char *expected)
+{
+	char got[16] = "", text[SLOT_SIZE + 1];
+	int64_t soon = now_ns() + SOON_NS;
+	int count = 0;
+
+	while (count < (int) strlen(expected) && receive_by(&s->ours, text, soon) == 1)
+		got[count++] = text[0];
+	EQUAL(1, send_by(&s->ours, "Z", soon));
+	if (receive_by(&s->ours, text, soon) == 1)
+		got[count++] = text[0];
+	CHECK(strncmp(got, expected, strlen(expected)) == 0 && got[count - 1] == 'Z');
+	if (!check_ok)
+		printf("  got %s, expected %sZ\n", got, expected);
+}
+
+static void the_sleeper_gets_it(struct scene *s, const char *expected)
+{
+	int64_t soon = now_ns() + SOON_NS;
+
+	for (; *expected; expected++)
+		EQUAL(*expected, next_heard(s));
+	EQUAL(1, send_by(&s->ours, "Z", soon));
+	EQUAL('Z', next_heard(s));
+}
+
+static void the_sleeper_finds_room(struct scene *s, const char *expected)
+{
+	char text[SLOT_SIZE + 1];
+	int64_t soon = now_ns() + SOON_NS;
+
+	if (counts_of(s).received == 0) {	/* the victim took nothing */
+		EQUAL(1, receive_by(&s->ours, text, soon));
+		EQUAL(*expected++, text[0]);
+	}
+	EQUAL('S', next_heard(s));
+	for (; *expected; expected++) {
+		EQUAL(1, receive_by(&s->ours, text, soon));
+		EQUAL(*expected, text[0]);
+	}
+	EQUAL(1, receive_by(&s->ours, text, soon));
+	EQUAL('S', text[0]);
+}
+
+/* ---- all of it ---- */
+
+static struct scene begin_scene(void (*prepare)(struct scene *))
+{
+	struct scene s = { .sleeper = 0 };
+
+	make_world(&s.w, SLOTS);
+	EQUAL(0, pipe2(s.said, O_CLOEXEC));
+	s.ours = take_part(&s.w, 0);
+	prepare(&s);
+	return s;
+}
+
+static void end_scene(struct scene *s)
+{
+	if (s->sleeper)
+		(void) kill_and_reap(s->sleeper);
+	leave(&s->ours);
+	close_both(s->said);
+	end_world(&s->w);
+}
+
+static void killed_at_each_instruction(const char *what, void (*prepare)(struct scene *),
+				       void (*call)(struct pyipc_channel *, const struct world *),
+				       void (*go_on)(struct scene *, const char *))
+{
+	struct scene first = begin_scene(prepare);
+	int steps, reached = 0, committed = 0, taken_over = 0;
+
+	(void) alarm(PATIENCE_S);
+	CHECK(trace(victim_of(&first, call), &steps) != STOPPED);
+	end_scene(&first);
+	for (int at = 0; at < steps && check_ok == 1; at++) {
+		struct scene s = begin_scene(prepare);
+		struct counts before = counts_of(&s), after;
+		pid_t victim = victim_of(&s, call);
+		char expected[16];
+
+		reached += run_to(victim, at);
+		end_it(victim);
+		if (prepare == we_hold_the_senders_guard)
+			let_go_of_the_senders_guard(&s);
+		after = counts_of(&s);
+		committed += after.sent != before.sent || after.received != before.received;
+		descriptors_tell(&s);
+		expected_letters(&s, before, call != receives, expected);
+		go_on(&s, expected);
+		descriptors_tell(&s);
+		taken_over += s.ours.recoveries > 0;
+		end_scene(&s);
+		if (check_ok != 1)
+			printf("  killed after %d instructions\n", at + 1);
+	}
+	CHECK(reached > steps * 9 / 10);
+	printf("  %s: killed at %d of %d instructions, %d after the commit; a guard taken over %d times\n", what, reached,
+	       steps, committed, taken_over);
+}
+
+#define KILLED(name, ...) static void name(void) { killed_at_each_instruction(#name, __VA_ARGS__); }
+
+KILLED(sending_to_nobody_yet, nothing_there, sends, the_living_go_on)
+KILLED(sending_behind_another, one_there, sends, the_living_go_on)
+KILLED(trying_to_send, one_there, tries_to_send, the_living_go_on)
+KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, sends, the_sleeper_gets_it)
+KILLED(receiving, one_there, receives, the_living_go_on)
+KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, receives, the_sleeper_finds_room)
+KILLED(going_to_sleep_for_a_message, nothing_there, receives, the_living_go_on)
+KILLED(going_to_sleep_beside_another, a_receiver_sleeps, receives, the_sleeper_gets_it)
+KILLED(going_to_sleep_for_room, full, sends, the_living_go_on)
+KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, sends, the_sleeper_finds_room)
+KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, sends, the_living_go_on)
+KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, receives, the_living_go_on)
+KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, sends_soon, the_living_go_on)
+KILLED(taking_part, one_there, takes_part, the_living_go_on)
+
+/* On one processor a step costs a tenth: nobody has to be woken elsewhere. */
+static void stay_on_one_processor(void)
+{
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	CPU_SET((size_t) sched_getcpu(), &here);
+	(void) sched_setaffinity(0, sizeof here, &here);
+}
+
+int main(void)
+{
+	begin();
+	stay_on_one_processor();
+	RUN(sending_to_nobody_yet);
+	RUN(sending_behind_another);
+	RUN(trying_to_send);
+	RUN(sending_to_one_who_sleeps);
+	RUN(receiving);
+	RUN(receiving_while_a_sender_sleeps);
+	RUN(going_to_sleep_for_a_message);
+	RUN(going_to_sleep_beside_another);
+	RUN(going_to_sleep_for_room);
+	RUN(going_to_sleep_for_room_beside_another);
+	RUN(taking_the_senders_guard_from_the_dead);
+	RUN(taking_the_receivers_guard_from_the_dead);
+	RUN(waiting_for_the_senders_guard);
+	RUN(taking_part);
+	return report();
+}
+
+#endif
