@@ -83,12 +83,12 @@ enum { MOST_SLOTS = 1 << 20, MOST_SLOT_SIZE = 1 << 24 };
 
 static uint64_t stride_of(uint32_t slot_size)
 {
-	return ((uint64_t) slot_size + LINES - 1) / LINES * LINES;
+	return (sizeof(struct block) + slot_size + LINES - 1) / LINES * LINES;
 }
 
 static uint64_t blocks_at(uint32_t slots)
 {
-	return sizeof(struct channel) + ((uint64_t) slots * sizeof(struct entry) + LINES - 1) / LINES * LINES;
+	return sizeof(struct channel) + ((uint64_t) slots * sizeof(uint32_t) + LINES - 1) / LINES * LINES;
 }
 
 /* How much memory it takes; -EINVAL of a geometry that it cannot have. */
@@ -113,7 +113,7 @@ int pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t s
 	ch->slots = slots;
 	ch->slot_size = slot_size;
 	for (uint32_t i = 0; i < slots; i++)
-		ch->entries[i].block = i;
+		ch->places[i] = i;
 	return put_token(&ch->received, space_write);
 }
 
@@ -153,14 +153,14 @@ static void commit(struct side *side, uint64_t count)
 	__atomic_store_n(&side->count, count, __ATOMIC_RELEASE);
 }
 
-static struct entry *entry_of(const struct pyipc_channel *c, uint64_t count)
+/* The block at a place of the ring; NULL if a peer has put nonsense there. */
+static struct block *block_at(const struct pyipc_channel *c, uint64_t count)
 {
-	return &of(c)->entries[count & (c->slots - 1)];
-}
+	uint32_t number = __atomic_load_n(&of(c)->places[count & (c->slots - 1)], __ATOMIC_RELAXED);
 
-static char *block_of(const struct pyipc_channel *c, uint32_t block)
-{
-	return c->memory + blocks_at(c->slots) + block * stride_of(c->slot_size);
+	if (number >= c->slots)
+		return NULL;
+	return (struct block *) (c->memory + blocks_at(c->slots) + number * stride_of(c->slot_size));
 }
 
 /* What a pipe holds. */
@@ -177,21 +177,30 @@ static void take_tokens(struct side *side, int pipe)
 			break;
 }
 
-static int lock(struct pyipc_channel *c, struct side *side, int64_t deadline_ns)
+static uint32_t this_processor(void)
 {
-	int result = guard_try(&side->guard, &c->me) ? 0 : pyipc_guard_lock(&side->guard, &c->me, deadline_ns);
+	return (uint32_t) sched_getcpu();
+}
 
-	if (result == GUARD_FROM_THE_DEAD)
-		count_one(&c->recoveries);
-	return result < 0 ? result : 0;
+static int ran_here(const struct side *side)
+{
+	return __atomic_load_n(&side->processor, __ATOMIC_RELAXED) == this_processor();
 }
 
 static void note_processor(struct side *side)
 {
-	uint32_t here = (uint32_t) sched_getcpu();
+	if (!ran_here(side))
+		__atomic_store_n(&side->processor, this_processor(), __ATOMIC_RELAXED);
+}
 
-	if (__atomic_load_n(&side->processor, __ATOMIC_RELAXED) != here)
-		__atomic_store_n(&side->processor, here, __ATOMIC_RELAXED);
+static int lock(struct pyipc_channel *c, struct side *side, int64_t deadline_ns)
+{
+	int result = guard_try(&side->guard, &c->me) ? 0
+		     : pyipc_guard_lock(&side->guard, &c->me, ran_here(side), deadline_ns);
+
+	if (result == GUARD_FROM_THE_DEAD)
+		count_one(&c->recoveries);
+	return result < 0 ? result : 0;
 }
 
 /* ---- sending ---- */
@@ -201,8 +210,7 @@ static int64_t put(struct pyipc_channel *c, const char *data, uint64_t size)
 {
 	struct side *sent = &of(c)->sent;
 	uint64_t count = __atomic_load_n(&sent->count, __ATOMIC_RELAXED);
-	struct entry *entry = entry_of(c, count);
-	uint32_t block;
+	struct block *block = block_at(c, count);
 	int result;
 
 	if (count - __atomic_load_n(&sent->seen, __ATOMIC_RELAXED) >= c->slots) {
@@ -214,11 +222,10 @@ static int64_t put(struct pyipc_channel *c, const char *data, uint64_t size)
 		if (count - received == c->slots)
 			return -EAGAIN;
 	}
-	block = __atomic_load_n(&entry->block, __ATOMIC_RELAXED);
-	if (block >= c->slots)
+	if (!block)
 		return -EBADMSG;
-	memcpy(block_of(c, block), data, size);
-	__atomic_store_n(&entry->size, (uint32_t) size, __ATOMIC_RELAXED);
+	memcpy(block->data, data, size);
+	__atomic_store_n(&block->size, (uint32_t) size, __ATOMIC_RELAXED);
 	note_processor(sent);
 	result = put_token(sent, c->data_write);
 	if (result < 0)
@@ -266,8 +273,8 @@ static int64_t get(struct pyipc_channel *c, char *ret_data, uint64_t room)
 {
 	struct side *received = &of(c)->received;
 	uint64_t count = __atomic_load_n(&received->count, __ATOMIC_RELAXED);
-	const struct entry *entry = entry_of(c, count);
-	uint32_t block, size;
+	const struct block *block = block_at(c, count);
+	uint32_t size;
 	int result;
 
 	if (count == __atomic_load_n(&received->seen, __ATOMIC_RELAXED)) {
@@ -279,13 +286,14 @@ static int64_t get(struct pyipc_channel *c, char *ret_data, uint64_t room)
 		if (sent == count)
 			return -EAGAIN;
 	}
-	block = __atomic_load_n(&entry->block, __ATOMIC_RELAXED);
-	size = __atomic_load_n(&entry->size, __ATOMIC_RELAXED);
-	if (block >= c->slots || size > c->slot_size)
+	if (!block)
+		return -EBADMSG;
+	size = __atomic_load_n(&block->size, __ATOMIC_RELAXED);
+	if (size > c->slot_size)
 		return -EBADMSG;
 	if (size > room)
 		return -EMSGSIZE;
-	memcpy(ret_data, block_of(c, block), size);
+	memcpy(ret_data, block->data, size);
 	note_processor(received);
 	result = put_token(received, c->space_write);
 	if (result < 0 && result != -EPIPE)	/* nobody sends any more, but what they sent is here */
@@ -330,7 +338,7 @@ static int spin_until_ready(struct pyipc_channel *c, int for_data)
 {
 	const struct side *others = for_data ? &of(c)->sent : &of(c)->received;
 
-	if (c->me.spins == 0 || __atomic_load_n(&others->processor, __ATOMIC_RELAXED) == (uint32_t) sched_getcpu())
+	if (c->me.spins == 0 || ran_here(others))
 		return 0;
 	for (int i = 0; i < c->me.spins; i++) {
 		if (is_ready(c, for_data)) {

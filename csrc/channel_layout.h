@@ -24,11 +24,12 @@ struct side {
 	uint32_t unused[25];
 };
 
-struct entry {
-	uint32_t block;
+/* What a message is lies before it, and not in a table of such: there, the line that a sender writes
+ * would be the one that a receiver reads. */
+struct block {
 	uint32_t size;
-	uint32_t flags;
-	uint32_t unused;
+	uint32_t unused[3];
+	char data[];
 };
 
 struct channel {
@@ -39,11 +40,11 @@ struct channel {
 	uint32_t reserved[24];
 	struct side sent, received;
 	struct roster roster;
-	struct entry entries[];	/* slots of them; behind those, the blocks */
+	uint32_t places[];	/* slots of them, each the number of a block; behind those, the blocks */
 };
 
 _Static_assert(sizeof(struct side) == LINES, "no two sides in one pair of lines");
 _Static_assert(offsetof(struct channel, sent) % LINES == 0, "as said");
-_Static_assert(offsetof(struct channel, entries) % LINES == 0, "blocks begin at a line");
+_Static_assert(offsetof(struct channel, places) % LINES == 0, "blocks begin at a line");
 
 #endif

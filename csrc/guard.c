@@ -13,7 +13,7 @@
 #define _GNU_SOURCE		/* F_OFD_SETLK, syscall() */
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <limits.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -120,17 +120,23 @@ static int sleep_on(uint32_t *guard, const struct pyipc_member *me)
 	return -EAGAIN;
 }
 
+enum { YIELDS = 3 };
+
 /* Wait for it: 0, or GUARD_FROM_THE_DEAD.  It is held for less than a microsecond as a rule, so look
- * for a while before sleeping, if there is another processor.  After the deadline comes one more slice,
+ * for a while before sleeping, if there is another processor; an owner that was preempted on this one
+ * (is_here) wants no look, but the processor.  After the deadline comes one more slice,
  * which tells a busy guard from that of somebody who was stopped, or has died. */
-int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int64_t deadline_ns)
+int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int is_here, int64_t deadline_ns)
 {
 	int64_t give_up;
 
-	for (int i = 0; i < me->spins; i++) {
+	for (int i = is_here ? -YIELDS : -me->spins; i < 0; i++) {
+		if (is_here)
+			(void) sched_yield();
+		else
+			spin_once();
 		if (__atomic_load_n(guard, __ATOMIC_RELAXED) == 0 && guard_try(guard, me))
 			return 0;
-		spin_once();
 	}
 	give_up = monotonic_ns();
 	give_up = (deadline_ns > give_up ? deadline_ns : give_up) + 2 * SLICE_NS;

@@ -30,7 +30,7 @@ enum { GUARD_FROM_THE_DEAD = 1 };
 
 int pyipc_roster_join(struct pyipc_member *me, char *roster_memory, int32_t life);
 int pyipc_roster_is_alive(const struct pyipc_member *me, uint32_t id);
-int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int64_t deadline_ns);
+int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int is_here, int64_t deadline_ns);
 
 /* Acquire: what the owner before has written is seen. */
 static inline int guard_try(uint32_t *guard, const struct pyipc_member *me)

@@ -42,11 +42,11 @@ static uint64_t telling_value(const struct pyipc_channel *c)
 /* Where the counters, guards, tokens and entries are, most of the time. */
 static void scribble(char *memory, const struct pyipc_channel *c)
 {
-	const uint64_t sides = 128, roster = sides + 2 * 128, entries = roster + 4096;
+	const uint64_t sides = 128, roster = sides + 2 * 128, places = roster + 4096;
 
 	for (uint64_t i = below(4); i > 0; i--) {
 		uint64_t value = telling_value(c);
-		uint64_t at = below(3) ? sides + 4 * below((roster - sides) / 4) : entries + 4 * below(SLOTS * 4);
+		uint64_t at = below(3) ? sides + 4 * below((roster - sides) / 4) : places + 4 * below(SLOTS * 40);
 		size_t width = below(2) ? 4 : 8;
 
 		if (at + width <= w.size)
