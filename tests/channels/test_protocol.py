@@ -1,0 +1,40 @@
+"""Every interleaving of a few processes at a channel, with deaths anywhere: nobody waits in vain."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("protocol", Path(__file__).with_name("protocol.py"))
+protocol = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(protocol)
+
+# Senders, receivers, messages of each sender, slots, deaths.
+CASES = [(1, 1, 3, 1, 2), (1, 2, 3, 1, 2), (2, 1, 2, 1, 3), (2, 1, 2, 2, 2), (1, 3, 2, 1, 2), (2, 2, 1, 1, 2)]
+
+MUTATIONS = [
+    "commit before token",
+    "flag before token",
+    "drain before flag",
+    "drain without the guard",
+    "nothing is taken from the dead",
+]
+
+
+@pytest.mark.parametrize("idle", [False, True], ids=["", "and one who does nothing"])
+@pytest.mark.parametrize("case", CASES)
+def test_whatever_comes_between_and_whoever_dies_the_others_go_on(case, idle):
+    assert protocol.Protocol(*case, idle=idle).explore() > 100
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_what_is_done_in_another_order_is_found(mutation):
+    for case in CASES:
+        for idle in False, True:
+            try:
+                protocol.Protocol(*case, idle=idle, mutation=mutation).explore()
+            except protocol.WrongError:
+                return
+    raise AssertionError(f"nothing wrong with: {mutation}")
