@@ -205,33 +205,51 @@ static int lock(struct pyipc_channel *c, struct side *side, int64_t deadline_ns)
 
 /* ---- sending ---- */
 
-/* -EAGAIN if there is no room.  The senders' guard is ours. */
-static int64_t put(struct pyipc_channel *c, const char *data, uint64_t size)
+/* How many messages there is room for; asked of the receivers only if what is known is not enough. */
+static int64_t room_at(struct pyipc_channel *c, uint64_t count, uint32_t wanted)
+{
+	struct side *sent = &of(c)->sent;
+	uint64_t waiting = count - __atomic_load_n(&sent->seen, __ATOMIC_RELAXED);
+
+	if (waiting > c->slots || c->slots - waiting < wanted) {
+		uint64_t received = count_of(&of(c)->received);
+
+		waiting = count - received;
+		if (waiting > c->slots)
+			return -EBADMSG;
+		__atomic_store_n(&sent->seen, received, __ATOMIC_RELAXED);
+	}
+	return (int64_t) (c->slots - waiting);
+}
+
+/* As many of these messages, which lie behind one another, as there is room for: all of those, or
+ * none.  The senders' guard is ours. */
+static int64_t put(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages)
 {
 	struct side *sent = &of(c)->sent;
 	uint64_t count = __atomic_load_n(&sent->count, __ATOMIC_RELAXED);
-	struct block *block = block_at(c, count);
+	int64_t room = room_at(c, count, messages);
 	int result;
 
-	if (count - __atomic_load_n(&sent->seen, __ATOMIC_RELAXED) >= c->slots) {
-		uint64_t received = count_of(&of(c)->received);
+	if (room <= 0)
+		return room < 0 ? room : -EAGAIN;
+	if (messages > room)
+		messages = (uint32_t) room;
+	for (uint32_t i = 0; i < messages; i++) {
+		struct block *block = block_at(c, count + i);
 
-		if (count - received > c->slots)
+		if (!block)
 			return -EBADMSG;
-		__atomic_store_n(&sent->seen, received, __ATOMIC_RELAXED);
-		if (count - received == c->slots)
-			return -EAGAIN;
+		memcpy(block->data, data, sizes[i]);
+		__atomic_store_n(&block->size, sizes[i], __ATOMIC_RELAXED);
+		data += sizes[i];
 	}
-	if (!block)
-		return -EBADMSG;
-	memcpy(block->data, data, size);
-	__atomic_store_n(&block->size, (uint32_t) size, __ATOMIC_RELAXED);
 	note_processor(sent);
 	result = put_token(sent, c->data_write);
 	if (result < 0)
 		return result;
-	commit(sent, count + 1);
-	return (int64_t) size;
+	commit(sent, count + messages);
+	return messages;
 }
 
 /* A running sender wakes nobody, and would learn of it by no error that all who receive have gone. */
@@ -249,43 +267,56 @@ static int nobody_receives(struct pyipc_channel *c)
 	return poll(&end, 1, 0) == 1 && (end.revents & POLLERR);
 }
 
-/* At once, or -EAGAIN: there is no room, or others are at it. */
-int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, uint64_t size)
+static int too_long(const struct pyipc_channel *c, const uint32_t *sizes, uint32_t messages)
+{
+	for (uint32_t i = 0; i < messages; i++)
+		if (sizes[i] > c->slot_size)
+			return 1;
+	return 0;
+}
+
+/* At once: how many of these messages were sent, or -EAGAIN: there is no room, or others are at it. */
+int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages)
 {
 	struct side *sent = &of(c)->sent;
 	int64_t result;
 
-	if (size > c->slot_size)
-		return -EMSGSIZE;
+	if (messages == 0 || too_long(c, sizes, messages))
+		return messages == 0 ? 0 : -EMSGSIZE;
 	if (nobody_receives(c))
 		return -EPIPE;
 	if (!guard_try(&sent->guard, &c->me))
 		return -EAGAIN;
-	result = put(c, data, size);
+	result = put(c, data, sizes, messages);
 	guard_unlock(&sent->guard);
 	return result;
 }
 
 /* ---- receiving ---- */
 
-/* -EAGAIN if there is no message; -EMSGSIZE leaves it.  The receivers' guard is ours. */
-static int64_t get(struct pyipc_channel *c, char *ret_data, uint64_t room)
+/* How many messages wait; asked of the senders only if what is known is not enough. */
+static int64_t waiting_at(struct pyipc_channel *c, uint64_t count, uint32_t wanted)
 {
 	struct side *received = &of(c)->received;
-	uint64_t count = __atomic_load_n(&received->count, __ATOMIC_RELAXED);
-	const struct block *block = block_at(c, count);
-	uint32_t size;
-	int result;
+	uint64_t waiting = __atomic_load_n(&received->seen, __ATOMIC_RELAXED) - count;
 
-	if (count == __atomic_load_n(&received->seen, __ATOMIC_RELAXED)) {
+	if (waiting > c->slots || waiting < wanted) {
 		uint64_t sent = count_of(&of(c)->sent);
 
-		if (sent - count > c->slots)
+		waiting = sent - count;
+		if (waiting > c->slots)
 			return -EBADMSG;
 		__atomic_store_n(&received->seen, sent, __ATOMIC_RELAXED);
-		if (sent == count)
-			return -EAGAIN;
 	}
+	return (int64_t) waiting;
+}
+
+/* The message at this place, if it fits: its size.  It is read once, before it is looked at. */
+static int64_t copy_out(const struct pyipc_channel *c, uint64_t count, char *ret_data, uint64_t room)
+{
+	const struct block *block = block_at(c, count);
+	uint32_t size;
+
 	if (!block)
 		return -EBADMSG;
 	size = __atomic_load_n(&block->size, __ATOMIC_RELAXED);
@@ -294,23 +325,52 @@ static int64_t get(struct pyipc_channel *c, char *ret_data, uint64_t room)
 	if (size > room)
 		return -EMSGSIZE;
 	memcpy(ret_data, block->data, size);
+	return size;
+}
+
+/* Up to so many messages, behind one another, as long as they fit; -EMSGSIZE leaves the first where it
+ * is.  The receivers' guard is ours. */
+static int64_t get(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes, uint32_t messages)
+{
+	struct side *received = &of(c)->received;
+	uint64_t count = __atomic_load_n(&received->count, __ATOMIC_RELAXED);
+	int64_t waiting = waiting_at(c, count, messages);
+	uint32_t taken = 0;
+	int result;
+
+	if (waiting <= 0)
+		return waiting < 0 ? waiting : -EAGAIN;
+	while (taken < messages && taken < waiting) {
+		int64_t size = copy_out(c, count + taken, ret_data, room);
+
+		if (size == -EMSGSIZE && taken > 0)
+			break;
+		if (size < 0)
+			return size;
+		ret_sizes[taken++] = (uint32_t) size;
+		ret_data += size;
+		room -= (uint64_t) size;
+	}
 	note_processor(received);
 	result = put_token(received, c->space_write);
 	if (result < 0 && result != -EPIPE)	/* nobody sends any more, but what they sent is here */
 		return result;
-	commit(received, count + 1);
-	return size;
+	commit(received, count + taken);
+	return taken;
 }
 
-/* At once, or -EAGAIN: there is no message, or others are at it. */
-int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room)
+/* At once: how many messages came, or -EAGAIN: there is none, or others are at it. */
+int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+				  uint32_t messages)
 {
 	struct side *received = &of(c)->received;
 	int64_t result;
 
+	if (messages == 0)
+		return 0;
 	if (!guard_try(&received->guard, &c->me))
 		return -EAGAIN;
-	result = get(c, ret_data, room);
+	result = get(c, ret_data, room, ret_sizes, messages);
 	guard_unlock(&received->guard);
 	return result;
 }
@@ -400,40 +460,43 @@ static int wait_until_ready(struct pyipc_channel *c, int for_data, int64_t deadl
 	return sleep_until_ready(c, for_data, deadline_ns);
 }
 
-static int64_t send_once(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline_ns)
+static int64_t send_once(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages,
+			 int64_t deadline_ns)
 {
 	struct side *sent = &of(c)->sent;
 	int64_t result = lock(c, sent, deadline_ns);
 
 	if (result < 0)
 		return result;
-	result = put(c, data, size);
+	result = put(c, data, sizes, messages);
 	guard_unlock(&sent->guard);
 	return result;
 }
 
-static int64_t receive_once(struct pyipc_channel *c, char *ret_data, uint64_t room, int64_t deadline_ns)
+static int64_t receive_once(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+			    uint32_t messages, int64_t deadline_ns)
 {
 	struct side *received = &of(c)->received;
 	int64_t result = lock(c, received, deadline_ns);
 
 	if (result < 0)
 		return result;
-	result = get(c, ret_data, room);
+	result = get(c, ret_data, room, ret_sizes, messages);
 	guard_unlock(&received->guard);
 	return result;
 }
 
-/* Waits for room; a deadline that has passed still tries once. */
-int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline_ns)
+/* Waits for room for one; a deadline that has passed still tries once. */
+int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages,
+			   int64_t deadline_ns)
 {
 	int64_t result;
 
-	if (size > c->slot_size)
-		return -EMSGSIZE;
+	if (messages == 0 || too_long(c, sizes, messages))
+		return messages == 0 ? 0 : -EMSGSIZE;
 	if (nobody_receives(c))
 		return -EPIPE;
-	while ((result = send_once(c, data, size, deadline_ns)) == -EAGAIN) {
+	while ((result = send_once(c, data, sizes, messages, deadline_ns)) == -EAGAIN) {
 		result = wait_until_ready(c, 0, deadline_ns);
 		if (result < 0)
 			return result;
@@ -442,12 +505,15 @@ int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, uint64_t s
 }
 
 /* Waits for a message; -EPIPE when there is none and nobody sends any more. */
-int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, int64_t deadline_ns)
+int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+			      uint32_t messages, int64_t deadline_ns)
 {
 	int64_t result;
 	int over = 0;
 
-	while ((result = receive_once(c, ret_data, room, deadline_ns)) == -EAGAIN) {
+	if (messages == 0)
+		return 0;
+	while ((result = receive_once(c, ret_data, room, ret_sizes, messages, deadline_ns)) == -EAGAIN) {
 		if (over)		/* looked at once more after the end was seen */
 			return -EPIPE;
 		result = wait_until_ready(c, 1, deadline_ns);

@@ -20,10 +20,13 @@ struct pyipc_channel {
 int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size);
 int pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t slot_size, int space_write);
 int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int32_t life);
-int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, uint64_t size);
-int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room);
-int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline_ns);
-int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, int64_t deadline_ns);
+int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages);
+int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+				  uint32_t messages);
+int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages,
+			   int64_t deadline_ns);
+int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+			      uint32_t messages, int64_t deadline_ns);
 int64_t pyipc_now_channel_depth(const struct pyipc_channel *c);
 
 #endif

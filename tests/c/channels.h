@@ -87,26 +87,46 @@ static inline int64_t within_s(int seconds)
 	return now_ns() + (int64_t) seconds * PYIPC_SECOND;
 }
 
+/* One message, and its size for the answer. */
+
+static inline int64_t try_send(struct pyipc_channel *c, const char *data, uint64_t size)
+{
+	uint32_t sizes[] = { (uint32_t) size };
+	int64_t result = pyipc_now_channel_send(c, data, sizes, 1);
+
+	return result == 1 ? (int64_t) size : result;
+}
+
+static inline int64_t try_receive(struct pyipc_channel *c, char *ret_data, uint64_t room)
+{
+	uint32_t size;
+	int64_t result = pyipc_now_channel_receive(c, ret_data, room, &size, 1);
+
+	return result == 1 ? size : result;
+}
+
 /* As Python does it: -EINTR means to look at signals, and to go on. */
 static inline int64_t send_by(struct pyipc_channel *c, const char *text, int64_t deadline)
 {
+	uint32_t size = (uint32_t) strlen(text);
 	int64_t result;
 
 	do
-		result = pyipc_channel_send(c, text, strlen(text), deadline);
+		result = pyipc_channel_send(c, text, &size, 1, deadline);
 	while (result == -EINTR);
-	return result;
+	return result == 1 ? size : result;
 }
 
 static inline int64_t receive_by(struct pyipc_channel *c, char *ret_text, int64_t deadline)
 {
+	uint32_t size = 0;
 	int64_t result;
 
 	do
-		result = pyipc_channel_receive(c, ret_text, SLOT_SIZE, deadline);
+		result = pyipc_channel_receive(c, ret_text, SLOT_SIZE, &size, 1, deadline);
 	while (result == -EINTR);
-	ret_text[result > 0 ? result : 0] = '\0';
-	return result;
+	ret_text[result == 1 ? size : 0] = '\0';
+	return result == 1 ? size : result;
 }
 
 #endif

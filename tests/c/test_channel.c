@@ -14,22 +14,22 @@ static void what_is_sent_is_received_in_order(void)
 
 	make_world(&w, 4);
 	c = take_part(&w, 0);
-	EQUAL(-EAGAIN, pyipc_now_channel_receive(&c, text, SLOT_SIZE));
+	EQUAL(-EAGAIN, try_receive(&c, text, SLOT_SIZE));
 	for (int round = 0; round < 10; round++) {
 		for (int i = 0; i < 4; i++) {
 			(void) snprintf(text, sizeof text, "%d of %d", i, round);
-			EQUAL(strlen(text), pyipc_now_channel_send(&c, text, strlen(text)));
+			EQUAL(strlen(text), try_send(&c, text, strlen(text)));
 			EQUAL(i + 1, pyipc_now_channel_depth(&c));
 		}
-		EQUAL(-EAGAIN, pyipc_now_channel_send(&c, "x", 1));
+		EQUAL(-EAGAIN, try_send(&c, "x", 1));
 		for (int i = 0; i < 4; i++) {
 			char expected[SLOT_SIZE];
 
 			(void) snprintf(expected, sizeof expected, "%d of %d", i, round);
-			EQUAL(strlen(expected), pyipc_now_channel_receive(&c, text, SLOT_SIZE));
+			EQUAL(strlen(expected), try_receive(&c, text, SLOT_SIZE));
 			EQUAL(0, memcmp(text, expected, strlen(expected)));
 		}
-		EQUAL(-EAGAIN, pyipc_now_channel_receive(&c, text, SLOT_SIZE));
+		EQUAL(-EAGAIN, try_receive(&c, text, SLOT_SIZE));
 	}
 	leave(&c);
 	end_world(&w);
@@ -44,17 +44,62 @@ static void sizes_are_kept_and_bounded(void)
 	memset(data, 'd', sizeof data);
 	make_world(&w, 2);
 	c = take_part(&w, 0);
-	EQUAL(-EMSGSIZE, pyipc_now_channel_send(&c, data, SLOT_SIZE + 1));
+	EQUAL(-EMSGSIZE, try_send(&c, data, SLOT_SIZE + 1));
 	for (uint64_t size = 0; size <= SLOT_SIZE; size++) {
 		memset(got, UNTOUCHED, sizeof got);
-		EQUAL(size, pyipc_now_channel_send(&c, data, size));
+		EQUAL(size, try_send(&c, data, size));
 		if (size > 0)
-			EQUAL(-EMSGSIZE, pyipc_now_channel_receive(&c, got, size - 1));
+			EQUAL(-EMSGSIZE, try_receive(&c, got, size - 1));
 		CHECK(untouched(got, sizeof got));
-		EQUAL(size, pyipc_now_channel_receive(&c, got, size));
+		EQUAL(size, try_receive(&c, got, size));
 		EQUAL(0, memcmp(got, data, size));
 		CHECK(untouched(got + size, sizeof got - size));
 	}
+	leave(&c);
+	end_world(&w);
+}
+
+static void a_batch_is_sent_and_received_as_far_as_it_fits(void)
+{
+	static const char letters[] = "abbcccdddd";
+	static const uint32_t sizes[] = { 1, 2, 3, 4 };
+	struct world w;
+	struct pyipc_channel c;
+	uint32_t got_sizes[8];
+	char got[3 * SLOT_SIZE];
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(0, pyipc_now_channel_send(&c, letters, sizes, 0));
+	EQUAL(0, pyipc_now_channel_receive(&c, got, sizeof got, got_sizes, 0));
+	for (int round = 0; round < 5; round++) {
+		EQUAL(4, pyipc_now_channel_send(&c, letters, sizes, 4));
+		EQUAL(-EAGAIN, pyipc_now_channel_send(&c, letters, sizes, 4));
+		EQUAL(-EMSGSIZE, pyipc_now_channel_receive(&c, got, 0, got_sizes, 8));
+		EQUAL(2, pyipc_now_channel_receive(&c, got, 5, got_sizes, 8));
+		EQUAL(0, memcmp(got, "abb", 3));
+		CHECK(got_sizes[0] == 1 && got_sizes[1] == 2);
+		EQUAL(2, pyipc_now_channel_send(&c, letters, sizes, 4));
+		EQUAL(4, pyipc_now_channel_receive(&c, got, sizeof got, got_sizes, 8));
+		EQUAL(0, memcmp(got, "cccddddabb", 10));
+		CHECK(got_sizes[0] == 3 && got_sizes[1] == 4 && got_sizes[2] == 1 && got_sizes[3] == 2);
+	}
+	leave(&c);
+	end_world(&w);
+}
+
+static void one_that_is_too_long_stops_its_batch_before_anything_is_sent(void)
+{
+	static const uint32_t sizes[] = { 1, SLOT_SIZE + 1 };
+	static const char data[SLOT_SIZE + 2];
+	struct world w;
+	struct pyipc_channel c;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(-EMSGSIZE, pyipc_now_channel_send(&c, data, sizes, 2));
+	EQUAL(-EMSGSIZE, pyipc_channel_send(&c, data, sizes, 2, 0));
+	EQUAL(0, pyipc_now_channel_depth(&c));
 	leave(&c);
 	end_world(&w);
 }
@@ -168,7 +213,7 @@ static void a_sender_learns_that_nobody_receives(void)
 	make_world(&w, 4);
 	only_sends(&w);
 	c = take_part(&w, 0);
-	EQUAL(-EPIPE, pyipc_now_channel_send(&c, "x", 1));
+	EQUAL(-EPIPE, try_send(&c, "x", 1));
 	leave(&c);
 	end_world(&w);
 }
@@ -274,6 +319,8 @@ int main(void)
 	(void) signal(SIGPIPE, SIG_IGN);
 	RUN(what_is_sent_is_received_in_order);
 	RUN(sizes_are_kept_and_bounded);
+	RUN(a_batch_is_sent_and_received_as_far_as_it_fits);
+	RUN(one_that_is_too_long_stops_its_batch_before_anything_is_sent);
 	RUN(deadlines_are_kept);
 	RUN(between_two_processes_all_arrive_and_then_comes_the_end);
 	RUN(among_many_each_arrives_once_and_in_its_senders_order);

@@ -54,7 +54,7 @@ static void put_there(struct scene *s, const char *letters)
 {
 	(void) snprintf(s->waiting, sizeof s->waiting, "%s", letters);
 	for (; *letters; letters++)
-		EQUAL(1, pyipc_now_channel_send(&s->ours, letters, 1));
+		EQUAL(1, try_send(&s->ours, letters, 1));
 }
 
 static void nothing_there(struct scene *s)
@@ -138,30 +138,48 @@ static void let_go_of_the_senders_guard(struct scene *s)
 
 /* ---- what the victim does ---- */
 
+static const uint32_t one[] = { 1, 1 };	/* letters each */
+
 static void sends(struct pyipc_channel *c, const struct world *w)
 {
 	(void) w;
-	(void) pyipc_channel_send(c, "V", 1, within_s(PATIENCE_S));
+	(void) pyipc_channel_send(c, "V", one, 1, within_s(PATIENCE_S));
 }
 
 static void sends_soon(struct pyipc_channel *c, const struct world *w)
 {
 	(void) w;
-	(void) pyipc_channel_send(c, "V", 1, 0);
+	(void) pyipc_channel_send(c, "V", one, 1, 0);
 }
 
 static void tries_to_send(struct pyipc_channel *c, const struct world *w)
 {
 	(void) w;
-	(void) pyipc_now_channel_send(c, "V", 1);
+	(void) pyipc_now_channel_send(c, "V", one, 1);
 }
 
 static void receives(struct pyipc_channel *c, const struct world *w)
 {
 	char text[SLOT_SIZE];
+	uint32_t sizes[SLOTS];
 
 	(void) w;
-	(void) pyipc_channel_receive(c, text, SLOT_SIZE, within_s(PATIENCE_S));
+	(void) pyipc_channel_receive(c, text, SLOT_SIZE, sizes, 1, within_s(PATIENCE_S));
+}
+
+static void sends_two(struct pyipc_channel *c, const struct world *w)
+{
+	(void) w;
+	(void) pyipc_channel_send(c, "VV", one, 2, within_s(PATIENCE_S));
+}
+
+static void receives_two(struct pyipc_channel *c, const struct world *w)
+{
+	char text[SLOT_SIZE];
+	uint32_t sizes[SLOTS];
+
+	(void) w;
+	(void) pyipc_channel_receive(c, text, SLOT_SIZE, sizes, 2, within_s(PATIENCE_S));
 }
 
 static void takes_part(struct pyipc_channel *c, const struct world *w)
@@ -170,6 +188,17 @@ static void takes_part(struct pyipc_channel *c, const struct world *w)
 
 	(void) pyipc_channel_open(&another, w->mapped, w->size, w->memory);
 }
+
+/* What the victim does, and how many messages it sends or receives by that. */
+struct deed {
+	void (*call)(struct pyipc_channel *c, const struct world *w);
+	uint32_t sent, received;
+};
+
+static const struct deed send_one = { sends, 1, 0 }, send_one_soon = { sends_soon, 1, 0 };
+static const struct deed try_to_send = { tries_to_send, 1, 0 }, send_two = { sends_two, 2, 0 };
+static const struct deed receive_one = { receives, 0, 1 }, receive_two = { receives_two, 0, 2 };
+static const struct deed take_part_too = { takes_part, 0, 0 };
 
 /* ---- the kill ---- */
 
@@ -331,16 +360,19 @@ static void descriptors_tell(const struct scene *s)
 		CHECK(is_readable(s->w.space[0]));
 }
 
-/* All that must arrive from now on, in order, and "Z" last.  (Who slept may have sent by now, too.) */
-static void expected_letters(const struct scene *s, struct counts before, int sends_too, char *ret_letters)
+/* All that must arrive from now on, in order, and "Z" last.  (Who slept may have done its part by now,
+ * too.)  A batch goes as one, or not at all. */
+static void expected_letters(const struct scene *s, struct counts before, const struct deed *deed, char *ret_letters)
 {
 	struct counts now = counts_of(s);
+	uint64_t sent = now.sent - before.sent, received = now.received - before.received;
 
-	CHECK(now.sent - before.sent <= 1 && now.received - before.received <= 1);
-	*ret_letters = '\0';
-	(void) strcat(ret_letters, s->waiting + (now.received - before.received));
-	if (sends_too && now.sent != before.sent)
-		(void) strcat(ret_letters, "V");
+	if (deed->sent)
+		CHECK(sent == 0 || sent == deed->sent);
+	if (deed->received)
+		CHECK(received == 0 || received == deed->received);
+	(void) snprintf(ret_letters, 16, "%s%.*s", s->waiting + (deed->received ? received : 0),
+			deed->sent ? (int) sent : 0, "VV");
 }
 
 static void the_living_go_on(struct scene *s, const char *expected)
@@ -410,19 +442,18 @@ static void end_scene(struct scene *s)
 }
 
 static void killed_at_each_instruction(const char *what, void (*prepare)(struct scene *),
-				       void (*call)(struct pyipc_channel *, const struct world *),
-				       void (*go_on)(struct scene *, const char *))
+				       const struct deed *deed, void (*go_on)(struct scene *, const char *))
 {
 	struct scene first = begin_scene(prepare);
 	int steps, reached = 0, committed = 0, taken_over = 0;
 
 	(void) alarm(PATIENCE_S);
-	CHECK(trace(victim_of(&first, call), &steps) != STOPPED);
+	CHECK(trace(victim_of(&first, deed->call), &steps) != STOPPED);
 	end_scene(&first);
 	for (int at = 0; at < steps && check_ok == 1; at++) {
 		struct scene s = begin_scene(prepare);
 		struct counts before = counts_of(&s), after;
-		pid_t victim = victim_of(&s, call);
+		pid_t victim = victim_of(&s, deed->call);
 		char expected[16];
 
 		reached += run_to(victim, at);
@@ -432,7 +463,7 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 		after = counts_of(&s);
 		committed += after.sent != before.sent || after.received != before.received;
 		descriptors_tell(&s);
-		expected_letters(&s, before, call != receives, expected);
+		expected_letters(&s, before, deed, expected);
 		go_on(&s, expected);
 		descriptors_tell(&s);
 		taken_over += s.ours.recoveries > 0;
@@ -447,20 +478,22 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 
 #define KILLED(name, ...) static void name(void) { killed_at_each_instruction(#name, __VA_ARGS__); }
 
-KILLED(sending_to_nobody_yet, nothing_there, sends, the_living_go_on)
-KILLED(sending_behind_another, one_there, sends, the_living_go_on)
-KILLED(trying_to_send, one_there, tries_to_send, the_living_go_on)
-KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, sends, the_sleeper_gets_it)
-KILLED(receiving, one_there, receives, the_living_go_on)
-KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, receives, the_sleeper_finds_room)
-KILLED(going_to_sleep_for_a_message, nothing_there, receives, the_living_go_on)
-KILLED(going_to_sleep_beside_another, a_receiver_sleeps, receives, the_sleeper_gets_it)
-KILLED(going_to_sleep_for_room, full, sends, the_living_go_on)
-KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, sends, the_sleeper_finds_room)
-KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, sends, the_living_go_on)
-KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, receives, the_living_go_on)
-KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, sends_soon, the_living_go_on)
-KILLED(taking_part, one_there, takes_part, the_living_go_on)
+KILLED(sending_to_nobody_yet, nothing_there, &send_one, the_living_go_on)
+KILLED(sending_behind_another, one_there, &send_one, the_living_go_on)
+KILLED(trying_to_send, one_there, &try_to_send, the_living_go_on)
+KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, &send_one, the_sleeper_gets_it)
+KILLED(receiving, one_there, &receive_one, the_living_go_on)
+KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, &receive_one, the_sleeper_finds_room)
+KILLED(going_to_sleep_for_a_message, nothing_there, &receive_one, the_living_go_on)
+KILLED(going_to_sleep_beside_another, a_receiver_sleeps, &receive_one, the_sleeper_gets_it)
+KILLED(going_to_sleep_for_room, full, &send_one, the_living_go_on)
+KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, &send_one, the_sleeper_finds_room)
+KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, &send_one, the_living_go_on)
+KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, &receive_one, the_living_go_on)
+KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, &send_one_soon, the_living_go_on)
+KILLED(sending_two, nothing_there, &send_two, the_living_go_on)
+KILLED(receiving_two, full, &receive_two, the_living_go_on)
+KILLED(taking_part, one_there, &take_part_too, the_living_go_on)
 
 /* On one processor a step costs a tenth: nobody has to be woken elsewhere. */
 static void stay_on_one_processor(void)
@@ -489,6 +522,8 @@ int main(void)
 	RUN(taking_the_senders_guard_from_the_dead);
 	RUN(taking_the_receivers_guard_from_the_dead);
 	RUN(waiting_for_the_senders_guard);
+	RUN(sending_two);
+	RUN(receiving_two);
 	RUN(taking_part);
 	return report();
 }
