@@ -124,8 +124,8 @@ enum { YIELDS = 3 };
 
 /* Wait for it: 0, or GUARD_FROM_THE_DEAD.  It is held for less than a microsecond as a rule, so look
  * for a while before sleeping, if there is another processor; an owner that was preempted on this one
- * (is_here) wants no look, but the processor.  After the deadline comes one more slice,
- * which tells a busy guard from that of somebody who was stopped, or has died. */
+ * (is_here) wants no look, but the processor.  After the deadline come two more slices, which tell a
+ * busy guard from that of somebody who was stopped, or has died. */
 int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int is_here, int64_t deadline_ns)
 {
 	int64_t give_up;
@@ -139,7 +139,9 @@ int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int is_here
 			return 0;
 	}
 	give_up = monotonic_ns();
-	give_up = (deadline_ns > give_up ? deadline_ns : give_up) + 2 * SLICE_NS;
+	if (deadline_ns > give_up)
+		give_up = deadline_ns < INT64_MAX - 2 * SLICE_NS ? deadline_ns : INT64_MAX - 2 * SLICE_NS;
+	give_up += 2 * SLICE_NS;
 	for (;;) {
 		int result = sleep_on(guard, me);
 

@@ -21,7 +21,7 @@ static void *sends_numbers(void *argument)
 
 	for (int i = 1; i <= EACH; i++) {
 		(void) snprintf(text, sizeof text, "%d", i);
-		if (send_by(p->c, text, within_s(PATIENCE_S)) > 0)
+		if (send_by(p->c, text, INT64_MAX) > 0)
 			p->sum += i;
 	}
 	return NULL;
@@ -33,7 +33,7 @@ static void *adds_numbers(void *argument)
 	char text[SLOT_SIZE + 1];
 
 	for (int i = 0; i < EACH; i++)
-		if (receive_by(p->c, text, within_s(PATIENCE_S)) > 0)
+		if (receive_by(p->c, text, INT64_MAX) > 0)
 			p->sum += (int) strtol(text, NULL, 10);
 	return NULL;
 }
