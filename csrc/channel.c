@@ -17,11 +17,9 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "channel.h"
 #include "channel_layout.h"
 
 /* How long a sleeper that nobody wakes (its tokens were stolen) sleeps on; the shortest span at which
@@ -35,11 +33,6 @@ enum { LOOK_NS = 50000000 };
 static void count_one(uint64_t *figure)
 {
 	(void) __atomic_fetch_add(figure, 1, __ATOMIC_RELAXED);
-}
-
-static struct channel *of(const struct pyipc_channel *c)
-{
-	return (struct channel *) c->memory;
 }
 
 /* A program may have SIGPIPE kill it.  There is no write(2) to a pipe without it (RWF_NOSIGNAL is of
@@ -77,70 +70,6 @@ static int put_token(struct side *side, int pipe)
 	return 0;
 }
 
-/* ---- making and opening ---- */
-
-enum { MOST_SLOTS = 1 << 20, MOST_SLOT_SIZE = 1 << 24 };
-
-static uint64_t stride_of(uint32_t slot_size)
-{
-	return (sizeof(struct block) + slot_size + LINES - 1) / LINES * LINES;
-}
-
-static uint64_t blocks_at(uint32_t slots)
-{
-	return sizeof(struct channel) + ((uint64_t) slots * sizeof(uint32_t) + LINES - 1) / LINES * LINES;
-}
-
-/* How much memory it takes; -EINVAL of a geometry that it cannot have. */
-int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size)
-{
-	if (slots < 1 || slots > MOST_SLOTS || (slots & (slots - 1)) || slot_size < 1 || slot_size > MOST_SLOT_SIZE)
-		return -EINVAL;
-	return (int64_t) (blocks_at(slots) + slots * stride_of(slot_size));
-}
-
-/* Fresh memory, all zero, that nobody else has yet.  There is room, so a token says so. */
-int pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t slot_size, int space_write)
-{
-	struct channel *ch = (struct channel *) memory;
-	int64_t needed = pyipc_channel_memory(slots, slot_size);
-
-	if (needed < 0 || (uint64_t) needed > size)
-		return -EINVAL;
-	ch->magic = LAYOUT_MAGIC;
-	ch->major = LAYOUT_MAJOR;
-	ch->size = size;
-	ch->slots = slots;
-	ch->slot_size = slot_size;
-	for (uint32_t i = 0; i < slots; i++)
-		ch->places[i] = i;
-	return put_token(&ch->received, space_write);
-}
-
-/* Take part.  The geometry is copied and checked here, once; the size is that of the mapping.  The
- * caller has put in its ends of the pipes; life is a description of the memory that is nobody else's. */
-int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int32_t life)
-{
-	const struct channel *ch = (const struct channel *) memory;
-	uint32_t slots, slot_size;
-	int64_t needed;
-
-	if (size < sizeof *ch || __atomic_load_n(&ch->magic, __ATOMIC_RELAXED) != LAYOUT_MAGIC)
-		return -EINVAL;
-	if (__atomic_load_n(&ch->major, __ATOMIC_RELAXED) != LAYOUT_MAJOR)
-		return -EPROTONOSUPPORT;
-	slots = __atomic_load_n(&ch->slots, __ATOMIC_RELAXED);
-	slot_size = __atomic_load_n(&ch->slot_size, __ATOMIC_RELAXED);
-	needed = pyipc_channel_memory(slots, slot_size);
-	if (needed < 0 || (uint64_t) needed > size)
-		return -EINVAL;
-	c->memory = memory;
-	c->slots = slots;
-	c->slot_size = slot_size;
-	c->looked_ns = 0;
-	return pyipc_roster_join(&c->me, memory + offsetof(struct channel, roster), life);
-}
-
 /* ---- what both sides do ---- */
 
 static uint64_t count_of(const struct side *side)
@@ -151,16 +80,6 @@ static uint64_t count_of(const struct side *side)
 static void commit(struct side *side, uint64_t count)
 {
 	__atomic_store_n(&side->count, count, __ATOMIC_RELEASE);
-}
-
-/* The block at a place of the ring; NULL if a peer has put nonsense there. */
-static struct block *block_at(const struct pyipc_channel *c, uint64_t count)
-{
-	uint32_t number = __atomic_load_n(&of(c)->places[count & (c->slots - 1)], __ATOMIC_RELAXED);
-
-	if (number >= c->slots)
-		return NULL;
-	return (struct block *) (c->memory + blocks_at(c->slots) + number * stride_of(c->slot_size));
 }
 
 /* What a pipe holds. */

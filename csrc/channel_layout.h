@@ -6,7 +6,9 @@
 #ifndef PYIPC_CHANNEL_LAYOUT_H
 #define PYIPC_CHANNEL_LAYOUT_H
 
-#include "guard.h"
+#include <stddef.h>
+
+#include "channel.h"
 
 enum { LAYOUT_MAJOR = 1 };
 #define LAYOUT_MAGIC UINT64_C(0x3143437970690a89)
@@ -46,5 +48,30 @@ struct channel {
 _Static_assert(sizeof(struct side) == LINES, "no two sides in one pair of lines");
 _Static_assert(offsetof(struct channel, sent) % LINES == 0, "as said");
 _Static_assert(offsetof(struct channel, places) % LINES == 0, "blocks begin at a line");
+
+static inline struct channel *of(const struct pyipc_channel *c)
+{
+	return (struct channel *) c->memory;
+}
+
+static inline uint64_t stride_of(uint32_t slot_size)
+{
+	return (sizeof(struct block) + slot_size + LINES - 1) / LINES * LINES;
+}
+
+static inline uint64_t blocks_at(uint32_t slots)
+{
+	return sizeof(struct channel) + ((uint64_t) slots * sizeof(uint32_t) + LINES - 1) / LINES * LINES;
+}
+
+/* The block at a place of the ring; NULL if a peer has put nonsense there. */
+static inline struct block *block_at(const struct pyipc_channel *c, uint64_t count)
+{
+	uint32_t number = __atomic_load_n(&of(c)->places[count & (c->slots - 1)], __ATOMIC_RELAXED);
+
+	if (number >= c->slots)
+		return NULL;
+	return (struct block *) (c->memory + blocks_at(c->slots) + number * stride_of(c->slot_size));
+}
 
 #endif
