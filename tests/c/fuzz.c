@@ -5,7 +5,8 @@
  *     fuzz [SEED [CALLS]]
  *
  * What must hold of any call: it comes back at once (every deadline is past), with a result >= 0
- * or an errno that is none of EFAULT, EINTR and EIO, and without a result it has written nothing.
+ * or an errno that is none of EFAULT, EIO and (but for a frozen machine) EINTR, and without a result it
+ * has written nothing.
  * Where no other program can be hurt, another process removes objects at random meanwhile.
  */
 #include "random.h"
