@@ -112,6 +112,17 @@ static void note_processor(struct side *side)
 		__atomic_store_n(&side->processor, this_processor(), __ATOMIC_RELAXED);
 }
 
+/* Without waiting.  To ask whether an owner lives takes less than a microsecond. */
+static int try_lock(struct pyipc_channel *c, struct side *side)
+{
+	if (guard_try(&side->guard, &c->me))
+		return 1;
+	if (!pyipc_guard_bury(&side->guard, &c->me))
+		return 0;
+	count_one(&c->recoveries);
+	return 1;
+}
+
 static int lock(struct pyipc_channel *c, struct side *side, int64_t deadline_ns)
 {
 	int result = guard_try(&side->guard, &c->me) ? 0
@@ -182,8 +193,10 @@ static int nobody_receives(struct pyipc_channel *c)
 	now_ns = (int64_t) now.tv_sec * PYIPC_SECOND + now.tv_nsec;
 	if (now_ns - __atomic_load_n(&c->looked_ns, __ATOMIC_RELAXED) < LOOK_NS)
 		return 0;
+	if (poll(&end, 1, 0) == 1 && (end.revents & POLLERR))
+		return 1;		/* and each time from now on */
 	__atomic_store_n(&c->looked_ns, now_ns, __ATOMIC_RELAXED);
-	return poll(&end, 1, 0) == 1 && (end.revents & POLLERR);
+	return 0;
 }
 
 static int too_long(const struct pyipc_channel *c, const uint32_t *sizes, uint32_t messages)
@@ -204,7 +217,7 @@ int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const 
 		return messages == 0 ? 0 : -EMSGSIZE;
 	if (nobody_receives(c))
 		return -EPIPE;
-	if (!guard_try(&sent->guard, &c->me))
+	if (!try_lock(c, sent))
 		return -EAGAIN;
 	result = put(c, data, sizes, messages);
 	guard_unlock(&sent->guard);
@@ -287,7 +300,7 @@ int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint6
 
 	if (messages == 0)
 		return 0;
-	if (!guard_try(&received->guard, &c->me))
+	if (!try_lock(c, received))
 		return -EAGAIN;
 	result = get(c, ret_data, room, ret_sizes, messages);
 	guard_unlock(&received->guard);
@@ -307,7 +320,8 @@ int64_t pyipc_now_channel_depth(const struct pyipc_channel *c)
 
 static int is_ready(const struct pyipc_channel *c, int for_data)
 {
-	uint64_t depth = count_of(&of(c)->sent) - count_of(&of(c)->received);
+	uint64_t received = count_of(&of(c)->received);	/* first: it never passes the other */
+	uint64_t depth = count_of(&of(c)->sent) - received;
 
 	return for_data ? depth > 0 : depth < c->slots;
 }
@@ -350,27 +364,35 @@ static int arm(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
 static int sleep_until_ready(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
 {
 	struct pollfd end = { .fd = for_data ? c->data_read : c->space_read, .events = POLLIN };
-	int64_t left = deadline_ns - monotonic_ns();
-	struct timespec span;
+	int64_t now = monotonic_ns();
+	int64_t left = deadline_ns > now ? deadline_ns - now : 0;	/* 0 still learns that it is the end */
+	struct timespec span = ns_to_timespec(left < NET_NS ? left : NET_NS);
 	int64_t result;
 
-	if (left <= 0)
-		return -ETIMEDOUT;
-	span = ns_to_timespec(left < NET_NS ? left : NET_NS);
 	count_one(&c->sleeps);
 	result = neg_errno(ppoll(&end, 1, &span, NULL));
 	if (result < 0)
 		return (int) result;
-	if (result == 0 && left >= NET_NS)
-		return -EINTR;
-	return (end.revents & (POLLIN | POLLHUP)) == POLLHUP ? -EPIPE : 0;
+	if (result == 0)
+		return left < NET_NS ? -ETIMEDOUT : -EINTR;
+	if ((end.revents & (POLLIN | POLLHUP)) == POLLHUP)
+		return -EPIPE;
+	return left > 0 ? 0 : -ETIMEDOUT;
 }
 
-/* 0: look again.  Once a second it says -EINTR, for signals that came in the instant before it slept. */
-static int wait_until_ready(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
+/* 0: look again.  Once a second it says -EINTR, for signals that came in the instant before it slept, or
+ * while it was kept busy: *net is when, or 0 at first. */
+static int wait_until_ready(struct pyipc_channel *c, int for_data, int64_t deadline_ns, int64_t *net)
 {
+	int64_t now = monotonic_ns();
 	int result;
 
+	if (*net == 0)
+		*net = now + NET_NS;
+	else if (now >= deadline_ns)	/* others were faster, all the time */
+		return -ETIMEDOUT;
+	else if (now >= *net)
+		return -EINTR;
 	if (spin_until_ready(c, for_data))
 		return 0;
 	result = arm(c, for_data, deadline_ns);
@@ -409,14 +431,14 @@ static int64_t receive_once(struct pyipc_channel *c, char *ret_data, uint64_t ro
 int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages,
 			   int64_t deadline_ns)
 {
-	int64_t result;
+	int64_t result, net = 0;
 
 	if (messages == 0 || too_long(c, sizes, messages))
 		return messages == 0 ? 0 : -EMSGSIZE;
 	if (nobody_receives(c))
 		return -EPIPE;
 	while ((result = send_once(c, data, sizes, messages, deadline_ns)) == -EAGAIN) {
-		result = wait_until_ready(c, 0, deadline_ns);
+		result = wait_until_ready(c, 0, deadline_ns, &net);
 		if (result < 0)
 			return result;
 	}
@@ -427,7 +449,7 @@ int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, const uint
 int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
 			      uint32_t messages, int64_t deadline_ns)
 {
-	int64_t result;
+	int64_t result, net = 0;
 	int over = 0;
 
 	if (messages == 0)
@@ -435,7 +457,7 @@ int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t 
 	while ((result = receive_once(c, ret_data, room, ret_sizes, messages, deadline_ns)) == -EAGAIN) {
 		if (over)		/* looked at once more after the end was seen */
 			return -EPIPE;
-		result = wait_until_ready(c, 1, deadline_ns);
+		result = wait_until_ready(c, 1, deadline_ns, &net);
 		over = result == -EPIPE;
 		if (result < 0 && !over)
 			return result;

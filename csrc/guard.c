@@ -96,6 +96,20 @@ static int take(uint32_t *guard, uint32_t expected, uint32_t id)
 	return __atomic_compare_exchange_n(guard, &expected, id, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+/* There may be others who wait for it. */
+static int take_from_the_dead(uint32_t *guard, const struct pyipc_member *me, uint32_t seen)
+{
+	return !pyipc_roster_is_alive(me, seen & ~GUARD_WAITERS) && take(guard, seen, me->id | GUARD_WAITERS);
+}
+
+/* At once: 1 if it is ours now, and nobody alive had it. */
+int pyipc_guard_bury(uint32_t *guard, const struct pyipc_member *me)
+{
+	uint32_t seen = __atomic_load_n(guard, __ATOMIC_RELAXED);
+
+	return (seen & ~GUARD_WAITERS) != 0 && take_from_the_dead(guard, me, seen);
+}
+
 /* One sleep.  Who has slept takes the guard as one that has waiters: there may be others, and at
  * worst one wake is for nobody. */
 static int sleep_on(uint32_t *guard, const struct pyipc_member *me)
@@ -112,12 +126,10 @@ static int sleep_on(uint32_t *guard, const struct pyipc_member *me)
 		seen |= GUARD_WAITERS;
 	}
 	result = futex_wait(guard, seen);
-	if (result == -EINTR)
-		return -EINTR;
-	if (result == -ETIMEDOUT && !pyipc_roster_is_alive(me, seen & ~GUARD_WAITERS)
-	    && take(guard, seen, me->id | GUARD_WAITERS))
+	/* After a signal too: they may come more often than slices end. */
+	if ((result == -ETIMEDOUT || result == -EINTR) && take_from_the_dead(guard, me, seen))
 		return GUARD_FROM_THE_DEAD;
-	return -EAGAIN;
+	return result == -EINTR ? -EINTR : -EAGAIN;
 }
 
 enum { YIELDS = 3 };
@@ -145,6 +157,8 @@ int pyipc_guard_lock(uint32_t *guard, const struct pyipc_member *me, int is_here
 	for (;;) {
 		int result = sleep_on(guard, me);
 
+		if (result == -EINTR && monotonic_ns() - 2 * SLICE_NS > deadline_ns)
+			return -ETIMEDOUT;	/* signals without end are no reason to wait without end */
 		if (result != -EAGAIN)
 			return result;
 		if (monotonic_ns() >= give_up)

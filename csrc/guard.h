@@ -40,6 +40,7 @@ static inline int guard_try(uint32_t *guard, const struct pyipc_member *me)
 	return __atomic_compare_exchange_n(guard, &nobody, me->id, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+int pyipc_guard_bury(uint32_t *guard, const struct pyipc_member *me);
 void pyipc_guard_wake(uint32_t *guard);
 
 /* Release: what was written under it is seen by the next owner. */

@@ -4,6 +4,8 @@
  */
 #include "channels.h"
 
+#include <sys/time.h>
+
 enum { SPINS = 300 };
 
 static void what_is_sent_is_received_in_order(void)
@@ -272,6 +274,87 @@ static void a_receiver_takes_what_the_dead_have_sent_and_then_comes_the_end(void
 	end_world(&w);
 }
 
+static void the_end_is_told_without_waiting_too(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	char text[SLOT_SIZE + 1];
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(1, try_send(&c, "x", 1));
+	only_receives(&w);
+	EQUAL(1, receive_by(&c, text, 0));
+	EQUAL(-EPIPE, receive_by(&c, text, 0));
+	EQUAL(-EPIPE, receive_by(&c, text, INT64_MIN));
+	leave(&c);
+	end_world(&w);
+}
+
+static void a_sender_learns_it_each_time(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(1, try_send(&c, "x", 1));	/* the token lies there: no write of one will fail */
+	only_sends(&w);
+	c.looked_ns = 0;
+	for (int i = 0; i < 3; i++)
+		EQUAL(-EPIPE, try_send(&c, "y", 1));
+	EQUAL(-EPIPE, send_by(&c, "y", within_s(PATIENCE_S)));
+	leave(&c);
+	end_world(&w);
+}
+
+/* ---- who has died with a guard ---- */
+
+static void leave_guard(struct world *w, uint64_t side)
+{
+	struct pyipc_channel gone = take_part(w, 0);
+
+	memcpy(w->mapped + side, &gone.me.id, sizeof gone.me.id);
+	leave(&gone);
+}
+
+static void a_try_takes_a_guard_from_the_dead(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	char text[SLOT_SIZE + 1];
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	leave_guard(&w, 128);
+	EQUAL(1, try_send(&c, "x", 1));
+	leave_guard(&w, 256);
+	EQUAL(1, try_receive(&c, text, SLOT_SIZE));
+	EQUAL(2, c.recoveries);
+	leave(&c);
+	end_world(&w);
+}
+
+static void signals_without_end_do_not_hide_a_death(void)
+{
+	struct itimerval often = { .it_interval.tv_usec = 3000, .it_value.tv_usec = 3000 }, never = { .it_value.tv_sec = 0 };
+	struct world w;
+	struct pyipc_channel c;
+	int64_t started = now_ns();
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	leave_guard(&w, 128);
+	handle(SIGALRM, 0);
+	EQUAL(0, setitimer(ITIMER_REAL, &often, NULL));
+	EQUAL(1, send_by(&c, "x", within_s(PATIENCE_S)));
+	EQUAL(0, setitimer(ITIMER_REAL, &never, NULL));
+	(void) signal(SIGALRM, stuck);
+	CHECK(now_ns() - started < PYIPC_SECOND);
+	leave(&c);
+	end_world(&w);
+}
+
 /* ---- who takes part ---- */
 
 static void each_has_a_slot_and_the_next_holder_of_it_another_id(void)
@@ -327,6 +410,10 @@ int main(void)
 	RUN(a_sender_learns_that_nobody_receives);
 	RUN(a_sender_that_waits_for_room_is_woken_when_the_last_receiver_dies);
 	RUN(a_receiver_takes_what_the_dead_have_sent_and_then_comes_the_end);
+	RUN(the_end_is_told_without_waiting_too);
+	RUN(a_sender_learns_it_each_time);
+	RUN(a_try_takes_a_guard_from_the_dead);
+	RUN(signals_without_end_do_not_hide_a_death);
 	RUN(each_has_a_slot_and_the_next_holder_of_it_another_id);
 	RUN(what_is_no_channel_is_refused);
 	return report();

@@ -386,7 +386,7 @@ static void the_living_go_on(struct scene *s, const char *expected)
 	EQUAL(1, send_by(&s->ours, "Z", soon));
 	if (receive_by(&s->ours, text, soon) == 1)
 		got[count++] = text[0];
-	CHECK(strncmp(got, expected, strlen(expected)) == 0 && got[count - 1] == 'Z');
+	CHECK(count == (int) strlen(expected) + 1 && strncmp(got, expected, strlen(expected)) == 0 && got[count - 1] == 'Z');
 	if (!check_ok)
 		printf("  got %s, expected %sZ\n", got, expected);
 }
