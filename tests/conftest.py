@@ -241,6 +241,21 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
+    def clear_away(self):
+        """End it and its children; the tracker of multiprocessing last, which SIGTERM does not end.
+
+        Killed with the others, it could not remove the semaphores that they had.
+        """
+        self.kill()
+        self.end()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGTERM)
+            give_up = time.monotonic() + 1
+            while time.monotonic() < give_up:
+                os.killpg(self.pid, 0)
+                time.sleep(0.001)  # between two looks whether they have gone
+            os.killpg(self.pid, signal.SIGKILL)
+
     def end(self, timeout=PATIENCE):
         """Its exit status, or minus the signal."""
         try:
@@ -261,8 +276,7 @@ def process():
 
     yield start
     for child in started:
-        child.kill_all()
-        child.end()
+        child.clear_away()
 
 
 @pytest.fixture

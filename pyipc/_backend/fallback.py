@@ -28,13 +28,13 @@ from __future__ import annotations
 import os
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
-from .fallback_descriptors import *  # noqa: F403
-from .fallback_memory import *  # noqa: F403
-from .fallback_passing import *  # noqa: F403
-from .fallback_queues import *  # noqa: F403
-from .fallback_segments import *  # noqa: F403
-from .fallback_semaphores import *  # noqa: F403
-from .fallback_waits import *  # noqa: F403
+from .fallback_descriptors import *
+from .fallback_memory import *
+from .fallback_passing import *
+from .fallback_queues import *
+from .fallback_segments import *
+from .fallback_semaphores import *
+from .fallback_waits import *
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

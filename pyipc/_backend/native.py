@@ -10,11 +10,11 @@ import sys
 from .native_core import HOT, core, lib
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
-from .native_descriptors import *  # noqa: F403
-from .native_mapping import *  # noqa: F403
-from .native_memory import *  # noqa: F403
-from .native_passing import *  # noqa: F403
-from .native_sysv import *  # noqa: F403
+from .native_descriptors import *
+from .native_mapping import *
+from .native_memory import *
+from .native_passing import *
+from .native_sysv import *
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 import handshake
@@ -13,15 +14,8 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        # Both while the files can still be read.
-        import resource  # noqa: F401
-        import signal  # noqa: F401
-        import socket  # noqa: F401
-
-        import pyipc.fds
-        import pyipc.memory
-        import pyipc.sysv  # noqa: F401
-
+        for module in "resource", "signal", "socket", "pyipc.fds", "pyipc.memory", "pyipc.sysv":
+            importlib.import_module(module)  # while its file can still be read
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
