@@ -8,7 +8,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
-    *("mapping.c", "interrupt.c"),
+    *("mapping.c", "interrupt.c", "roster.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
 )
 
@@ -57,7 +57,7 @@ ffi.set_source(
     "pyipc._core",
     PREAMBLE,
     sources=[f"csrc/{name}" for name in SOURCES],
-    depends=["csrc/pyipc_core.h", "csrc/internal.h", "csrc/python_face.h", "csrc/python_descriptors.h"],
+    depends=["csrc/pyipc_core.h", *(f"csrc/{header.name}" for header in HERE.glob("*.h"))],
     include_dirs=["csrc"],
     extra_compile_args=["-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
 )

@@ -58,5 +58,5 @@ int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int
 	c->slots = slots;
 	c->slot_size = slot_size;
 	c->looked_ns = 0;
-	return pyipc_roster_join(&c->me, memory + offsetof(struct channel, roster), life);
+	return pyipc_member_join(&c->me, memory + offsetof(struct channel, roster), life);
 }

@@ -36,6 +36,18 @@ int pyipc_unmap(char *address, uint64_t size);
 
 int pyipc_interrupt(int thread_id);
 
+/* ---- one who takes part in shared memory, as it knows itself (roster.c) ---- */
+
+struct pyipc_member {
+    char *roster;
+    int32_t life;
+    uint32_t id;
+    int32_t spins;
+};
+
+int pyipc_member_join(struct pyipc_member *me, char *roster, int32_t life);
+int pyipc_member_forked(struct pyipc_member *me);
+
 /* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c) ---- */
 
 int pyipc_now_add_hot_calls(void);

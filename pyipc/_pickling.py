@@ -49,6 +49,16 @@ def reduce(handle: Handle, *more: object) -> tuple[Callable[..., Any], tuple[Any
     return _arrive, (type(handle), *_carry(handle, number), more)
 
 
+def reduce_all(handle: Any, numbers: list[int], *more: object) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """The same of a handle with several descriptors: `type(handle)._arrived(owners, *more)`.
+
+    The numbers need be open no longer than this call.
+    """
+    if not _is_carried():
+        raise TypeError(_WHY_NOT)
+    return _arrive_all, (type(handle), [_carry(handle, number, keep=True) for number in numbers], more)
+
+
 def _is_carried() -> bool:
     """Whether it is `multiprocessing` that pickles."""
     frame: FrameType | None = sys._getframe(2)
@@ -68,8 +78,15 @@ def _arrive(cls: type[Handle], fetch: Callable[..., Any], how: tuple[Any, ...], 
     return cls._arrived(fetch(*how), *more)
 
 
-def _carry(handle: Handle, number: int) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """How the other process gets it: a function and its arguments."""
+def _arrive_all(cls: Any, hows: list[tuple[Callable[..., Any], tuple[Any, ...]]], more: Any) -> Any:
+    return cls._arrived([fetch(*how) for fetch, how in hows], *more)
+
+
+def _carry(handle: Any, number: int, keep: bool = False) -> tuple[Callable[..., Any], Any]:
+    """How the other process gets it: a function and its arguments.
+
+    With *keep*, of a number that may be closed before the process has started.
+    """
     from multiprocessing import context
 
     popen: Any = context.get_spawning_popen()
@@ -81,7 +98,7 @@ def _carry(handle: Handle, number: int) -> tuple[Callable[..., Any], tuple[Any, 
     if popen.method == "forkserver" and len(popen._fds) >= _MOST_PER_START:
         doing = f"pass {handle} to a process that is being started"
         raise limit_error(EMFILE, doing, "descriptors per start", _MOST_PER_START, None)
-    if popen.method == "spawn" and number in popen._fds:
+    if keep or (popen.method == "spawn" and number in popen._fds):
         number = _twin_for(popen, number)
     return _from_parent, (popen.DupFd(popen.duplicate_for_child(number)),)
 

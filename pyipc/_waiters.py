@@ -46,9 +46,11 @@ class Waited:
         self, attempt: Callable[[int], int | Result], timeout: float | None, doing: str
     ) -> int | Result:
         """Call `attempt(deadline)` until it ends by something else than a signal."""
-        if timeout == 0:
-            return -EAGAIN
-        deadline = _deadline.after(timeout)
+        return -EAGAIN if timeout == 0 else self._wait_until(attempt, _deadline.after(timeout), doing)
+
+    def _wait_until(
+        self, attempt: Callable[[int], int | Result], deadline: int, doing: str
+    ) -> int | Result:
         me = get_native_id()
         self._waiting.append(me)
         try:

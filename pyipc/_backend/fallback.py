@@ -29,6 +29,7 @@ import os
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_descriptors import *
+from .fallback_member import *
 from .fallback_memory import *
 from .fallback_passing import *
 from .fallback_queues import *

@@ -12,6 +12,7 @@ from .native_core import HOT, core, lib
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .native_descriptors import *
 from .native_mapping import *
+from .native_member import *
 from .native_memory import *
 from .native_passing import *
 from .native_sysv import *

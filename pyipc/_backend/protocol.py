@@ -381,6 +381,19 @@ class MemoryOps(Protocol):
         """F_ADD_SEALS; -EBUSY of a seal against writing, while writable mappings exist."""
 
 
+class MemberOps(Protocol):
+    """Who takes part in memory that processes share: csrc/roster.c.
+
+    A *state* is what a handle knows of itself, in C memory.
+    """
+
+    def member_join(self, state: Any) -> int:
+        """Take part, if it does not yet; -ENOSPC if too many do."""
+
+    def member_forked(self, state: Any) -> int:
+        """In a forked child: let go of the parent's part. Calls say -ENOTCONN until it has joined."""
+
+
 class Backend(
     CommonOps,
     MappingOps,
@@ -390,6 +403,7 @@ class Backend(
     DescriptorOps,
     PassingOps,
     MemoryOps,
+    MemberOps,
     Protocol,
 ):
     """All of it."""

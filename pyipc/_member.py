@@ -1,0 +1,233 @@
+"""Handles on memory that processes share, and that has a roster of who takes part (csrc/roster.c).
+
+Each handle opens the memory anew, so that the kernel's lock on its place in the roster is its own. A
+forked child has its parent's handles: it lets go of the parent's places at once, and takes its own when
+it first uses them.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from _weakref import ref
+from errno import EACCES, EAGAIN, EBADF, EINTR, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
+from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
+
+from . import _deadline, _pickling
+from ._backend import ops
+from ._waiters import Waited
+from .errors import check, error, limit_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, TypeVar
+
+    from ._backend.protocol import Descriptor
+    from .errors import IPCError
+
+    Self = TypeVar("Self", bound="SharedHandle")
+
+MOST_MEMBERS = 1023
+
+# Looks at memory before sleeping, a few microseconds' worth; useless if nobody else can run meanwhile.
+SPINS = 500 if len(os.sched_getaffinity(0)) > 1 else 0
+
+_members: set[ref[Member]] = set()
+_joining = allocate_lock()
+
+
+def _forked() -> None:
+    global _joining
+    _joining = allocate_lock()  # another thread may have held it, which is not here
+    for reference in list(_members):
+        member = reference()
+        if member is not None:
+            member._forked()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def reopened(number: int, flags: int) -> Descriptor:
+    """An open file description of one's own, of what somebody else's descriptor leads to.
+
+    Raises:
+        NotFoundError: /proc is not mounted.
+    """
+    owner: Descriptor = ops.Descriptor()
+    check(ops.fd_open(owner, b"/proc/self/fd/%d" % number, flags), f"open descriptor {number} anew")
+    return owner
+
+
+def pipe_end(number: int, *, write: bool) -> Descriptor:
+    """An end of a pipe, whose O_NONBLOCK nobody else can change."""
+    owner: Descriptor = ops.Descriptor()
+    path, flags = b"/proc/self/fd/%d" % number, (O_WRONLY if write else O_RDONLY) | O_NONBLOCK
+    result = ops.fd_open(owner, path, flags)
+    if result == -ENXIO:  # nobody reads any more: writing to it will tell
+        result = ops.now_duplicate(owner, number)
+    check(result, f"open the pipe of descriptor {number} anew")
+    return owner
+
+
+class Member:
+    """One part in shared memory, and what belongs to it.
+
+    It ends when neither the handle nor a call under way needs it any more.
+
+    Args:
+        source: A descriptor of the memory, which is left alone.
+        begin: `begin(memory, size, life)` makes what C knows of it, or says `-errno`.
+        others: Descriptors that go with it.
+    """
+
+    __slots__ = ("__weakref__", "_attachment", "_problem", "life", "memory", "others", "size", "state")
+
+    def __init__(
+        self, source: int, begin: Callable[[Any, int, int], Any], others: tuple[Descriptor, ...] = ()
+    ) -> None:
+        doing = "take part in shared memory"
+        self._problem = 0
+        self.others = others
+        self.life = reopened(source, O_RDWR)
+        fields = ops.now_memory_stat(self.life.fileno())
+        if isinstance(fields, int):
+            raise error(-fields, doing)
+        self.size, seals = fields[:2]
+        if not seals & ops.SEAL_SHRINK:
+            raise error(EACCES, f"{doing} that is not sealed against shrinking")
+        mapped = ops.map_memory(self.life.fileno(), self.size, ops.MAP_WRITABLE)
+        if isinstance(mapped, int):
+            raise error(-mapped, f"map {self.size} bytes of shared memory")
+        self._attachment, self.memory = mapped
+        state = begin(self.memory, self.size, self.life.fileno())
+        if isinstance(state, int):
+            raise _refusal(state, doing)
+        self.state = state
+        _members.add(ref(self, _members.discard))
+
+    def _forked(self) -> None:
+        self._problem = ops.member_forked(self.state)
+        if self._problem < 0:
+            self.life._close()  # it would keep our parent alive
+
+    def join(self) -> None:
+        """Take part again, after a fork."""
+        with _joining:
+            result = self._problem or ops.member_join(self.state)
+        if result < 0:
+            raise _refusal(result, "take part in shared memory, in a forked process")
+
+
+def _refusal(result: int, doing: str) -> IPCError:
+    if result == -ENOSPC:
+        return limit_error(ENOSPC, doing, "handles on one object", MOST_MEMBERS, None)
+    return error(-result, doing)
+
+
+class SharedHandle(Waited):
+    """A handle on something in shared memory.
+
+    Threads may share it. After a fork both processes may use it.
+    """
+
+    __slots__ = ("__weakref__", "_member", "_waiting")
+    kind = "object in shared memory"
+    _member: Member | None
+
+    def __init__(self, member: Member) -> None:
+        self._waiting = []
+        self._member = member
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called."""
+        return self._member is None
+
+    def close(self) -> None:
+        """Let go of it; the kernel frees it with the last who has it.
+
+        Threads of this process that wait on this handle get `ClosedError`. Closing again does nothing.
+        """
+        self._member = None
+        self._wake_waiters()
+
+    def _part(self) -> Member:
+        member = self._member
+        if member is None:
+            raise error(EBADF, f"use a {self.kind}")
+        return member
+
+    def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """`call(state, *arguments)`, in a forked process too; what it says but for -ENOTCONN."""
+        member = self._part()
+        result = call(member.state, *arguments)
+        while result == -ENOTCONN:
+            member.join()
+            result = call(member.state, *arguments)
+        return result
+
+    def _until(
+        self, timeout: float | None, doing: str, call: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if it may not and would have to."""
+        deadline = 0 if timeout == 0 else _deadline.after(timeout)
+        result = self._wait_until(lambda until: self._call(call, *arguments, until), deadline, doing)
+        return -EAGAIN if timeout == 0 and result == -ETIMEDOUT else result
+
+    def _error(self, result: int, doing: str) -> IPCError:
+        return error(-result, f"{doing} {self}")
+
+    def __repr__(self) -> str:
+        return f"<{self.kind}{', closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        # A description of our own would keep our place in the roster, if we died while it travels.
+        with_life = reopened(self._part().life.fileno(), O_RDWR)
+        try:
+            return _pickling.reduce_all(self, [with_life.fileno(), *self._numbers()], *self._more())
+        finally:
+            with_life._close()
+
+    def _numbers(self) -> list[int]:
+        """What else a pickle carries: descriptors."""
+        return []
+
+    def _more(self) -> tuple[Any, ...]:
+        """And whatever else `_arrived` wants."""
+        return ()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def shared_memory(size: int, doing: str) -> Descriptor:
+    """Fresh memory of a fixed size, to be shared; all zero.
+
+    Raises:
+        UnsupportedError: Not on this backend; see `pyipc.capabilities()`.
+        OutOfMemoryError: There is not that much.
+        LimitError: RLIMIT_NOFILE.
+    """
+    if ops.NAME != "native":
+        raise error(ENOTSUP, doing)
+    owner: Descriptor = ops.Descriptor()
+    check(ops.memory_create(owner, size, 0), doing)
+    check(ops.memory_seal(owner.fileno(), ops.SEAL_GROW), doing)
+    return owner
+
+
+def reserve(owner: Descriptor, size: int, doing: str) -> None:
+    """Make the first so many bytes of it present, so that writing there cannot fail later."""
+    done = 0
+    while done < size:
+        result = ops.memory_reserve(owner.fileno(), done, size - done)
+        if result != -EINTR:
+            done += check(result, doing)
