@@ -8,7 +8,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
-    *("mapping.c", "interrupt.c", "roster.c"),
+    *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
+    *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c", "channel_waits.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
 )
 
