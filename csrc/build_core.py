@@ -10,7 +10,7 @@ SOURCES = (
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c", "channel_waits.c"),
-    *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
+    *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

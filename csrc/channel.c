@@ -37,9 +37,14 @@ int64_t pyipc_channel_room_at(struct pyipc_channel *c, uint64_t count, uint32_t 
 	return (int64_t) (c->slots - waiting);
 }
 
-/* As many of these messages, which lie behind one another, as there is room for: all of those, or
- * none.  The senders' guard is ours. */
-static int64_t put(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages)
+/* Where messages are: behind one another, or each elsewhere. */
+struct source {
+	const char *data;
+	const char *const *each;
+};
+
+/* As many of these as there is room for: all of those, or none.  The senders' guard is ours. */
+static int64_t put(struct pyipc_channel *c, struct source from, const uint32_t *sizes, uint32_t messages)
 {
 	struct side *sent = &of(c)->sent;
 	uint64_t count = __atomic_load_n(&sent->count, __ATOMIC_RELAXED);
@@ -53,9 +58,10 @@ static int64_t put(struct pyipc_channel *c, const char *data, const uint32_t *si
 	for (uint32_t i = 0; i < messages; i++) {
 		struct block *block = block_at(c, count + i);
 
-		memcpy(block->data, data, sizes[i]);
+		memcpy(block->data, from.each ? from.each[i] : from.data, sizes[i]);
 		__atomic_store_n(&block->head, sizes[i], __ATOMIC_RELAXED);
-		data += sizes[i];
+		if (!from.each)
+			from.data += sizes[i];
 	}
 	note_processor(&sent->processor);
 	result = pyipc_channel_token(sent, c->data_write);
@@ -73,8 +79,7 @@ static int too_long(const struct pyipc_channel *c, const uint32_t *sizes, uint32
 	return 0;
 }
 
-/* At once: how many of these messages were sent, or -EAGAIN: there is no room, or others are at it. */
-int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages)
+static int64_t try_to_send(struct pyipc_channel *c, struct source from, const uint32_t *sizes, uint32_t messages)
 {
 	struct side *sent = &of(c)->sent;
 	int64_t result;
@@ -86,9 +91,23 @@ int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const 
 	result = try_lock(c, &sent->guard);
 	if (result < 0)
 		return result;
-	result = put(c, data, sizes, messages);
+	result = put(c, from, sizes, messages);
 	guard_unlock(&sent->guard);
 	return result;
+}
+
+/* At once: how many of these messages, which lie behind one another, were sent; or -EAGAIN: there is no
+ * room, or others are at it. */
+int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages)
+{
+	return try_to_send(c, (struct source){ .data = data }, sizes, messages);
+}
+
+/* The same of messages that lie anywhere. */
+int64_t pyipc_now_channel_send_each(struct pyipc_channel *c, const char *const *each, const uint32_t *sizes,
+				    uint32_t messages)
+{
+	return try_to_send(c, (struct source){ .each = each }, sizes, messages);
 }
 
 /* ---- receiving ---- */
@@ -217,7 +236,7 @@ static int64_t send_once(struct pyipc_channel *c, const char *data, const uint32
 
 	if (result < 0)
 		return result;
-	result = put(c, data, sizes, messages);
+	result = put(c, (struct source){ .data = data }, sizes, messages);
 	guard_unlock(&sent->guard);
 	return result;
 }
@@ -271,4 +290,29 @@ int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t 
 			return result;
 	}
 	return result;
+}
+
+/* Wait until the next call would not have to: for a message, or for room.  -EPIPE at the end. */
+int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
+{
+	int64_t net = 0;
+	int over = 0;
+
+	if (c->me.id == 0)
+		return -ENOTCONN;
+	if (!for_data && pyipc_channel_nobody_receives(c))
+		return -EPIPE;
+	while (!pyipc_channel_ready(c, for_data)) {
+		int result;
+
+		if (over)
+			return -EPIPE;
+		if (for_data && pyipc_channel_has_come_back(c))
+			return 0;
+		result = pyipc_channel_wait(c, for_data, deadline_ns, &net);
+		over = result == -EPIPE;
+		if (result < 0 && !over)
+			return result;
+	}
+	return 0;
 }

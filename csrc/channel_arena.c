@@ -128,13 +128,21 @@ int pyipc_arena_others_keep(struct pyipc_channel *c)
 	return 0;
 }
 
-/* Nobody needs it any more. */
-int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent)
+/* A kept message is done with: if this process dies from now on, it does not come back. */
+int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent)
 {
 	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id)
 		return -EBADMSG;
 	__atomic_store_n(&of(c)->extents[extent].kept, 0, __ATOMIC_RELAXED);
-	return free_from(c, extent, c->me.id);
+	return 0;
+}
+
+/* Nobody needs it any more. */
+int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent)
+{
+	int result = pyipc_now_channel_acknowledge(c, extent);
+
+	return result < 0 ? result : free_from(c, extent, c->me.id);
 }
 
 /* No member has this id: who owns it is dead. */

@@ -262,6 +262,8 @@ static int wake_receivers(struct pyipc_channel *c)
 	char path[sizeof "/proc/self/fd/-2147483648"];
 	int end = c->data_write, result;
 
+	if (end < 0 && c->data_read < 0)
+		return -EBADF;
 	if (end < 0) {
 		(void) snprintf(path, sizeof path, "/proc/self/fd/%d", c->data_read);
 		end = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);

@@ -92,6 +92,7 @@ int64_t pyipc_channel_waiting_at(struct pyipc_channel *c, uint64_t count, uint32
 int pyipc_channel_token(struct side *side, int pipe);
 int pyipc_channel_nobody_receives(struct pyipc_channel *c);
 int pyipc_channel_ready(const struct pyipc_channel *c, int for_data);
+int pyipc_channel_has_come_back(struct pyipc_channel *c);
 int pyipc_channel_wait(struct pyipc_channel *c, int for_data, int64_t deadline_ns, int64_t *net);
 
 #endif

@@ -163,7 +163,7 @@ static int keeps(const struct pyipc_channel *c)
 }
 
 /* Of a receiver: a message that has come back is found by the next look. */
-static int has_come_back(struct pyipc_channel *c)
+int pyipc_channel_has_come_back(struct pyipc_channel *c)
 {
 	if (!keeps(c) || pyipc_arena_orphan(c, count_of(&of(c)->received)) < 0)
 		return 0;
@@ -184,11 +184,18 @@ int pyipc_channel_wait(struct pyipc_channel *c, int for_data, int64_t deadline_n
 		return -ETIMEDOUT;
 	else if (now >= *net)
 		return -EINTR;
-	if (spin_until_ready(c, for_data) || (for_data && has_come_back(c)))
+	if ((deadline_ns > now && spin_until_ready(c, for_data)) || (for_data && pyipc_channel_has_come_back(c)))
 		return 0;
 	result = arm(c, for_data, deadline_ns);
 	if (result != 0)
 		return result < 0 ? result : 0;
 	result = sleep_until_ready(c, for_data, deadline_ns);
 	return result == -EPIPE && for_data && keeps(c) ? sleep_until_returned(c, deadline_ns) : result;
+}
+
+/* Look for a while, without letting go of the processor, as long as switching threads may take: 1 if a
+ * call would not have to wait now. */
+int pyipc_now_channel_look(struct pyipc_channel *c, int for_data)
+{
+	return c->me.id != 0 && spin_until_ready(c, for_data);
 }

@@ -1,7 +1,7 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
-Each chapter is a module of its own, loaded when it is first used: `pyipc.fds`, `pyipc.memory`,
-`pyipc.sysv`.
+Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`,
+`pyipc.fds`, `pyipc.memory`, `pyipc.sysv`.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from . import channels as channels
     from . import fds as fds
     from . import memory as memory
     from . import sysv as sysv
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("fds", "memory", "sysv")
+_CHAPTERS = ("channels", "fds", "memory", "sysv")
 
 __all__ = (
     "AccessError",
@@ -57,6 +58,7 @@ __all__ = (
     "WouldBlockError",
     "backend",
     "capabilities",
+    "channels",
     "errors",
     "fds",
     "memory",
