@@ -157,6 +157,7 @@ int pyipc_now_lock_release(struct pyipc_sync *s)
 		if (depth > 1)
 			return 0;
 	}
+	store_long(&s->thread, 0);	/* first: the next owner's id may be the same */
 	before = __atomic_exchange_n(word_of(s), 0, __ATOMIC_RELEASE);
 	if (before & GUARD_WAITERS)
 		pyipc_guard_wake(word_of(s));
