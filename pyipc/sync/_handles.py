@@ -65,7 +65,7 @@ class SyncHandle(SharedHandle):
         self._arrived_with(*more)
         return self
 
-    def _arrived_with(self) -> None:
+    def _arrived_with(self, *more: Any) -> None:
         """What `_more` gave."""
 
     def _promptly(self, doing: str, call: Any, *arguments: Any) -> int:
