@@ -66,8 +66,10 @@ static inline int64_t in_seconds(int seconds)
 static inline int64_t acquire_by(struct pyipc_sync *s, int64_t deadline)
 {
 	int64_t since = now_ns();
+	int32_t taken = -1;
+	int result = (int) AGAIN(pyipc_lock_acquire(s, &taken, since, deadline));
 
-	return AGAIN(pyipc_lock_acquire(s, since, deadline));
+	return result == 0 && taken != 1 ? -EPROTO : result;
 }
 
 #endif

@@ -95,12 +95,14 @@ static void a_strict_one_tells_of_the_dead(void)
 	struct object o = a_lock(PYIPC_SYNC_STRICT);
 	struct pyipc_sync s = join_in(&o, 0);
 	int *numbers = shared_numbers();
+	int32_t taken = -1;
 
 	EQUAL(1000 + SIGKILL, kill_and_reap(holder_of(&o, numbers)));
 	EQUAL(-EOWNERDEAD, pyipc_now_lock_try(&s));
 	EQUAL(-EOWNERDEAD, acquire_by(&s, in_seconds(1)));
 	EQUAL(0, pyipc_now_lock_recovered(&s));
-	EQUAL(0, pyipc_lock_recover(&s, now_ns(), in_seconds(1)));
+	EQUAL(0, pyipc_lock_recover(&s, &taken, now_ns(), in_seconds(1)));
+	EQUAL(1, taken);
 	EQUAL(1, pyipc_now_lock_recovered(&s));
 	EQUAL(0, pyipc_now_lock_release(&s));
 	EQUAL(0, pyipc_now_lock_try(&s));
@@ -120,7 +122,7 @@ static void a_signal_ends_a_wait(void)
 		struct pyipc_sync mine = join_in(&o, 0);
 
 		handle(SIGUSR1, SA_RESTART);
-		EQUAL(-EINTR, pyipc_lock_acquire(&mine, now_ns(), INT64_MAX));
+		EQUAL(-EINTR, pyipc_lock_acquire(&mine, numbers + 1, now_ns(), INT64_MAX));
 		EQUAL(1, signals_seen);
 		_exit(all_was_well());
 	}
@@ -142,11 +144,12 @@ static void a_long_wait_looks_around(void)
 	int64_t since = now_ns();
 	struct timespec used[2];
 
-	EQUAL(-EINTR, pyipc_lock_acquire(&s, since, INT64_MAX));
+	EQUAL(-EINTR, pyipc_lock_acquire(&s, numbers + 1, since, INT64_MAX));
 	CHECK(now_ns() - since < 2 * (int64_t) PYIPC_SECOND);
 	(void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used[0]);
-	EQUAL(-EINTR, pyipc_lock_acquire(&s, since, INT64_MAX));
+	EQUAL(-EINTR, pyipc_lock_acquire(&s, numbers + 1, since, INT64_MAX));
 	(void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used[1]);
+	EQUAL(0, told(numbers + 1));
 	CHECK(used[1].tv_nsec - used[0].tv_nsec < 2000000);
 	CHECK(now_ns() - since >= 2 * (int64_t) PYIPC_SECOND - 1000000);
 	EQUAL(1000 + SIGKILL, kill_and_reap(holder));
@@ -194,6 +197,7 @@ static void nobody_of_a_fork_until_it_joins(void)
 {
 	struct object o = a_lock(PYIPC_SYNC_RECURSIVE);
 	struct pyipc_sync s = join_in(&o, 0);
+	int32_t taken = -1;
 	pid_t child;
 
 	EQUAL(0, pyipc_now_lock_try(&s));
@@ -201,7 +205,7 @@ static void nobody_of_a_fork_until_it_joins(void)
 	if (child == 0) {
 		EQUAL(0, pyipc_member_forked(&s.me));
 		EQUAL(-ENOTCONN, pyipc_now_lock_try(&s));
-		EQUAL(-ENOTCONN, pyipc_lock_acquire(&s, 0, 0));
+		EQUAL(-ENOTCONN, pyipc_lock_acquire(&s, &taken, 0, 0));
 		EQUAL(0, pyipc_now_lock_depth(&s));
 		EQUAL(0, pyipc_member_join(&s.me, s.me.roster, s.me.life));
 		EQUAL(0, pyipc_now_lock_depth(&s));

@@ -54,10 +54,11 @@ static void *adds_under_a_lock(void *argument)
 static void *adds_under_a_semaphore(void *argument)
 {
 	struct part *p = argument;
+	int32_t taken;
 
 	for (int i = 0; i < EACH; i++) {
 		if (pyipc_now_semaphore_try(p->s) < 0)
-			(void) AGAIN(pyipc_semaphore_acquire(p->s, now_ns(), INT64_MAX));
+			(void) AGAIN(pyipc_semaphore_acquire(p->s, &taken, now_ns(), INT64_MAX));
 		++*p->number;
 		if (pyipc_now_semaphore_release(p->s) < 0)
 			(void) AGAIN(pyipc_semaphore_release(p->s, INT64_MAX));
@@ -69,11 +70,12 @@ static void *adds_or_reads(void *argument)
 {
 	struct part *p = argument;
 	uint32_t last = 0;
+	int32_t taken;
 
 	for (int i = 0; i < EACH; i++) {
 		int write = (i + p->who) % 4 == 0;
 
-		(void) AGAIN(pyipc_rwlock_acquire(p->s, write, now_ns(), INT64_MAX));
+		(void) AGAIN(pyipc_rwlock_acquire(p->s, write, &taken, now_ns(), INT64_MAX));
 		if (write)
 			++*p->number;
 		else if (*p->number < last)

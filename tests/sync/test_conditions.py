@@ -175,20 +175,20 @@ def test_a_handler_that_raises_leaves_the_lock_taken(depth, handling, waiting):
 def test_a_notify_for_one_who_leaves_by_an_exception_is_for_another(waiting, fork, sleeps):
     condition = sync.Condition()
 
-    class Left(Exception):
+    class LeftError(Exception):
         pass
 
     def leaves(other):
         def interrupts(*_):
             condition._notify(1)  # reaches ourselves, who waited first
-            raise Left
+            raise LeftError
 
         signal.signal(signal.SIGUSR1, interrupts)
         with condition:
             other.say()
             try:
                 condition.wait()
-            except Left:
+            except LeftError:
                 other.say("left")
 
     first = fork(leaves)
@@ -242,9 +242,13 @@ def test_threads_of_one_process(condition):
 
 def test_no_more_than_1024_can_wait():
     condition = sync.Condition()
-    places = [condition._promptly("wait", pyipc._backend.ops.condition_enlist, pyipc._backend.ops.new_place())]
+    places = [
+        condition._promptly("wait", pyipc._backend.ops.condition_enlist, pyipc._backend.ops.new_place())
+    ]
     while places[-1] == 0:
-        places.append(condition._promptly("wait", pyipc._backend.ops.condition_enlist, pyipc._backend.ops.new_place()))
+        places.append(
+            condition._promptly("wait", pyipc._backend.ops.condition_enlist, pyipc._backend.ops.new_place())
+        )
     assert len(places) == 1025
     with condition, pytest.raises(pyipc.LimitError, match="waiters is 1024"):
         condition.wait(1)

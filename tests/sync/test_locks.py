@@ -419,11 +419,11 @@ def test_a_handler_that_raises_ends_the_wait(lock, held, handling):
 def test_a_handler_that_raises_never_leaves_it_taken(lock, fork, handling):
     """At whatever moment it comes."""
 
-    class Now(Exception):
+    class NowError(Exception):
         pass
 
     def interrupts(*_):
-        raise Now
+        raise NowError
 
     def takes_and_gives(other):
         end = time.monotonic() + 2
@@ -441,7 +441,7 @@ def test_a_handler_that_raises_never_leaves_it_taken(lock, fork, handling):
             signal.setitimer(signal.ITIMER_REAL, 0.0003)
             got = lock.acquire(timeout=5)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        except Now:
+        except NowError:
             interrupted += 1
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
