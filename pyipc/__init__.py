@@ -1,7 +1,7 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
 Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`,
-`pyipc.fds`, `pyipc.memory`, `pyipc.sysv`.
+`pyipc.fds`, `pyipc.memory`, `pyipc.sync`, `pyipc.sysv`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .errors import (
     LimitError,
     NotFoundError,
     OutOfMemoryError,
+    OwnerDiedError,
     PeerGoneError,
     ProcessGoneError,
     RemovedError,
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from . import channels as channels
     from . import fds as fds
     from . import memory as memory
+    from . import sync as sync
     from . import sysv as sysv
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("channels", "fds", "memory", "sysv")
+_CHAPTERS = ("channels", "fds", "memory", "sync", "sysv")
 
 __all__ = (
     "AccessError",
@@ -50,6 +52,7 @@ __all__ = (
     "LimitError",
     "NotFoundError",
     "OutOfMemoryError",
+    "OwnerDiedError",
     "PeerGoneError",
     "ProcessGoneError",
     "RemovedError",
@@ -62,6 +65,7 @@ __all__ = (
     "errors",
     "fds",
     "memory",
+    "sync",
     "sysv",
 )
 

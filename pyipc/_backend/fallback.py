@@ -31,6 +31,7 @@ import os
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_channels import *
 from .fallback_descriptors import *
+from .fallback_locks import *
 from .fallback_member import *
 from .fallback_memory import *
 from .fallback_passing import *
@@ -65,6 +66,7 @@ _CAPABILITIES = {
     "fds.pidfd_getfd": False,
     "memory.grows_whole_or_not": False,
     "channels": False,
+    "sync.locks": False,
 }
 
 

@@ -253,9 +253,7 @@ class Channel(Sending, Receiving):
     __slots__ = ()
     roles = (*RECEIVES, *SENDS)
 
-    def __init__(
-        self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, capacity: int = CAPACITY
-    ) -> None:
+    def __init__(self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, capacity: int = CAPACITY) -> None:
         doing = f"make a channel of {slots} slots of {slot_size} bytes, and {capacity} bytes"
         if not 1 <= slots <= 1 << 20 or slots & (slots - 1):
             raise ValueError(f"slots is a power of two, 1 to 2**20, not {slots}")

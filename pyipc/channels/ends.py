@@ -42,7 +42,9 @@ class Statistics:
 
     __slots__ = ("depth", "received", "recoveries", "sent", "sleeps", "spins")
 
-    def __init__(self, depth: int, sent: int, received: int, spins: int, sleeps: int, recoveries: int) -> None:
+    def __init__(
+        self, depth: int, sent: int, received: int, spins: int, sleeps: int, recoveries: int
+    ) -> None:
         self.depth, self.sent, self.received = depth, sent, received
         self.spins, self.sleeps, self.recoveries = spins, sleeps, recoveries
 
@@ -144,9 +146,7 @@ class End(SharedHandle):
     def _is_ready(self) -> bool:
         """Whether it is: a receive, or send, would not have to wait."""
         for_data = DATA_READ in self.roles
-        result = self._wait_until(
-            lambda until: self._call(ops.channel_until, for_data, until), 0, "look at"
-        )
+        result = self._wait_until(lambda until: self._call(ops.channel_until, for_data, until), 0, "look at")
         return result != -ETIMEDOUT
 
     def statistics(self) -> Statistics:
@@ -308,4 +308,3 @@ class Reservation:
             self.commit()
         else:
             self.cancel()
-
