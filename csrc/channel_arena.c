@@ -128,10 +128,20 @@ int pyipc_arena_others_keep(struct pyipc_channel *c)
 	return 0;
 }
 
+/* Until a receiver takes it, the owner of what was sent is its sender: whom a signal may have kept from
+ * learning that it was, and who must neither free it nor send it twice. */
+int pyipc_arena_is_sent(const struct pyipc_channel *c, uint32_t extent)
+{
+	const struct extent *e = &of(c)->extents[extent];
+
+	return __atomic_load_n(&e->place, __ATOMIC_RELAXED) != 0 && !came(e, count_of(&of(c)->received));
+}
+
 /* Nobody needs it any more. */
 int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent)
 {
-	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id)
+	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id
+	    || pyipc_arena_is_sent(c, extent))
 		return -EBADMSG;
 	__atomic_store_n(&of(c)->extents[extent].kept, 0, __ATOMIC_RELAXED);
 	return free_from(c, extent, c->me.id);
