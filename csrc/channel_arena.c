@@ -9,13 +9,13 @@
  *	0		-				free
  *	alive		-				in use: being filled, waiting in the ring, or looked at
  *	dead		0				free: it was being filled
- *	dead		after received.count		waiting in the ring, or was about to be sent there
+ *	dead		in the ring, which names it	waiting there
+ *	dead		in the ring, which does not	free: it was about to be sent, or to be moved into
  *	dead		up to received.count, kept	a message that came, and wants another receiver
  *	dead		up to received.count		free: a message that died with who had it
  *
- * (Who dies about to send leaves it in use until as many messages as were sent then are received: a
- * leak that ends.)  An owner is changed by a compare-and-swap, or by itself; ids do not come back, so
- * what was seen of a dead owner holds if the swap succeeds.
+ * An owner is changed by a compare-and-swap, or by itself; ids do not come back, so what was seen of a
+ * dead owner holds if the swap succeeds.
  */
 #define _GNU_SOURCE		/* fallocate(), sched_getcpu() */
 #include <fcntl.h>
@@ -81,20 +81,49 @@ static int free_from(struct pyipc_channel *c, uint32_t extent, uint32_t owner)
 	return give_from(c, extent, owner, 0);
 }
 
-/* What died with its owner. */
-static int reap(struct pyipc_channel *c)
+/* Of one whose owner is dead, and whose place is not past.  Only an owner sends what is its own: what is
+ * not in the ring when its owner has died will never be. */
+static int is_in_the_ring(const struct pyipc_channel *c, uint32_t extent)
+{
+	uint64_t place = __atomic_load_n(&of(c)->extents[extent].place, __ATOMIC_RELAXED);
+
+	return place <= count_of(&of(c)->sent)
+	       && __atomic_load_n(&block_at(c, place - 1)->head, __ATOMIC_RELAXED) == (IN_EXTENT | extent);
+}
+
+/* What died with its owner.  Of what may wait in the ring, that can be said only while the ring stands
+ * still: how many more there are is told then. */
+static int reap_as(struct pyipc_channel *c, int stands_still, int *ret_doubtful)
 {
 	uint64_t received = count_of(&of(c)->received);
 	int reaped = 0;
 
+	*ret_doubtful = 0;
 	for (uint32_t i = 0; i < EXTENTS; i++) {
 		const struct extent *e = &of(c)->extents[i];
 		uint32_t owner = owner_of_extent(c, i);
+		int waits;
 
-		if (!is_of_the_dead(c, owner))
+		if (!is_of_the_dead(c, owner) || (came(e, received) && is_kept(e)))
 			continue;
-		if (__atomic_load_n(&e->place, __ATOMIC_RELAXED) == 0 || (came(e, received) && !is_kept(e)))
+		waits = __atomic_load_n(&e->place, __ATOMIC_RELAXED) > received;
+		if (waits && !stands_still)
+			++*ret_doubtful;
+		else if (!waits || !is_in_the_ring(c, i))
 			reaped += free_from(c, i, owner) == 0;
+	}
+	return reaped;
+}
+
+/* Under the arena's guard, before that of the receivers; nobody takes them the other way round. */
+static int reap(struct pyipc_channel *c)
+{
+	struct side *received = &of(c)->received;
+	int doubtful, reaped = reap_as(c, 0, &doubtful);
+
+	if (doubtful && lock_side(c, received, 0) == 0) {
+		reaped += reap_as(c, 1, &doubtful);
+		guard_unlock(&received->guard);
 	}
 	return reaped;
 }
