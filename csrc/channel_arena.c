@@ -307,8 +307,20 @@ static int make_present(struct pyipc_channel *c, uint64_t end)
 
 /* ---- waiting for one ---- */
 
-/* How soon who waits finds that an owner has died, or all receivers. */
+/* How soon who waits finds that an owner has died, or all receivers: at first. */
 enum { HUNGRY_NS = PYIPC_SECOND / 10 };
+
+/* Later a quarter of the time that it has waited already, in all calls since -EINTR; and a second at most. */
+static int64_t slice_of(struct pyipc_channel *c, int64_t now)
+{
+	int64_t begun = __atomic_load_n(&c->hungry_ns, __ATOMIC_RELAXED);
+	int64_t slice;
+
+	if (begun == 0)
+		__atomic_store_n(&c->hungry_ns, begun = now, __ATOMIC_RELAXED);
+	slice = (now - begun) / 4;
+	return slice < HUNGRY_NS ? HUNGRY_NS : slice < NET_NS ? slice : NET_NS;
+}
 
 /* Until something was freed since `seen`, or so long: 0, or -EINTR. */
 int pyipc_arena_wait(struct pyipc_channel *c, uint32_t seen, int64_t span_ns)
@@ -327,7 +339,7 @@ static int allocate_in_time(struct pyipc_channel *c, uint64_t size, int64_t dead
 
 	while (result == -ENOSPC) {
 		uint32_t seen = pyipc_arena_hungry(c);
-		int64_t now;
+		int64_t now, slice;
 
 		result = pyipc_arena_allocate(c, size, deadline_ns, ret_loan);
 		if (result != -ENOSPC)
@@ -339,7 +351,8 @@ static int allocate_in_time(struct pyipc_channel *c, uint64_t size, int64_t dead
 			return -EPIPE;
 		if (now >= net)
 			return -EINTR;
-		if (pyipc_arena_wait(c, seen, deadline_ns - now < HUNGRY_NS ? deadline_ns - now : HUNGRY_NS) < 0)
+		slice = slice_of(c, now);
+		if (pyipc_arena_wait(c, seen, deadline_ns - now < slice ? deadline_ns - now : slice) < 0)
 			return -EINTR;
 	}
 	return result;
@@ -351,6 +364,8 @@ int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadli
 	struct pyipc_loan loan;
 	int result = allocate_in_time(c, size, deadline_ns, &loan);
 
+	if (result != -EINTR)
+		__atomic_store_n(&c->hungry_ns, 0, __ATOMIC_RELAXED);
 	if (result < 0)
 		return result;
 	result = make_present(c, loan.at + size);
