@@ -251,6 +251,25 @@ static void who_waits_for_memory_waits_to_the_deadline(void)
 	end_world(&w);
 }
 
+static void who_has_waited_for_long_looks_but_once_a_second(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	struct pyipc_loan all, one;
+
+	make_world(&w, 2);
+	c = take_part(&w, 0);
+	EQUAL(0, reserve_by(&c, ARENA, NO_TIME, &all));
+	c.hungry_ns = now_ns() - 10 * (int64_t) PYIPC_SECOND;
+	EQUAL(-ETIMEDOUT, reserve_by(&c, 1, now_ns() + PYIPC_SECOND / 2 * 3, &one));
+	CHECK(c.sleeps >= 2 && c.sleeps <= 3);
+	EQUAL(0, c.hungry_ns);
+	EQUAL(0, release(&c, &all));
+	EQUAL(0, reserve_by(&c, 1, NO_TIME, &one));
+	leave(&c);
+	end_world(&w);
+}
+
 static void who_waits_for_room_in_the_ring_keeps_what_was_reserved(void)
 {
 	struct world w;
@@ -610,6 +629,7 @@ int main(void)
 	RUN(the_first_place_that_is_long_enough_is_used_again);
 	RUN(who_keeps_none_gives_none_back_and_nothing_is_given_back_twice);
 	RUN(who_waits_for_memory_waits_to_the_deadline);
+	RUN(who_has_waited_for_long_looks_but_once_a_second);
 	RUN(who_waits_for_room_in_the_ring_keeps_what_was_reserved);
 	RUN(who_waits_for_memory_is_woken_when_it_is_free);
 	RUN(who_waits_for_memory_gets_that_of_one_who_dies);
