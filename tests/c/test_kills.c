@@ -1,19 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_kills.c -- a process is killed at each instruction of a call, and the others go on.
+ * test_kills.c -- a process is killed at each instruction of a call that passes messages through slots
+ * (stepping.h), and the others go on.
  *
- * A first victim is stepped through the call by ptrace(2), one instruction at a time (a system call is
- * one), which tells where it passes.  Then, for each of these places, there is a new channel and a new
- * victim, which runs to a breakpoint there and is killed.  (To step each of them there takes ten times
- * as long.)  After the death, counters say what was committed; what the living then send and receive
- * must agree, soon: nobody may have to wait for the net of a second.
+ * For each place there is a new channel.  After the death, counters say what was committed; what the
+ * living then send and receive must agree, soon: nobody may have to wait for the net of a second.
  */
 #include "channels.h"
-
-#include <sys/auxv.h>
-#include <sys/ptrace.h>
-#include <sys/time.h>
-#include <sys/user.h>
 
 #ifndef __x86_64__
 int main(void)
@@ -23,7 +16,9 @@ int main(void)
 }
 #else
 
-enum { SLOTS = 2, SOON_NS = PYIPC_SECOND / 2, MOST_STEPS = 10000, ASLEEP_NS = PYIPC_SECOND / 4 };
+#include "stepping.h"
+
+enum { SLOTS = 2, SOON_NS = PYIPC_SECOND / 2 };
 
 struct scene {
 	struct world w;
@@ -38,14 +33,9 @@ struct counts {
 	uint64_t sent, received;
 };
 
-/* Where they are is a part of the layout. */
 static struct counts counts_of(const struct scene *s)
 {
-	struct counts c;
-
-	memcpy(&c.sent, s->w.mapped + 128 + 8, sizeof c.sent);
-	memcpy(&c.received, s->w.mapped + 256 + 8, sizeof c.received);
-	return c;
+	return (struct counts){ layout_of(&s->w)->sent.count, layout_of(&s->w)->received.count };
 }
 
 /* ---- what is there before ---- */
@@ -200,133 +190,19 @@ static const struct deed try_to_send = { tries_to_send, 1, 0 }, send_two = { sen
 static const struct deed receive_one = { receives, 0, 1 }, receive_two = { receives_two, 0, 2 };
 static const struct deed take_part_too = { takes_part, 0, 0 };
 
-/* ---- the kill ---- */
-
-static int is_in_vdso(uint64_t place)
+static pid_t victim_of(const struct scene *s, const struct deed *deed)
 {
-	uint64_t vdso = getauxval(AT_SYSINFO_EHDR);
-
-	return place >= vdso && place < vdso + 8192;
-}
-
-enum { STOPPED, OVER, ASLEEP };
-
-static pid_t victim_of(const struct scene *s, void (*call)(struct pyipc_channel *, const struct world *))
-{
-	pid_t victim = fork_child();
+	pid_t victim = fork_victim();
 
 	if (victim == 0) {
 		struct pyipc_channel c = take_part(&s->w, 2);
 
-		(void) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		(void) raise(SIGSTOP);
-		call(&c, &s->w);
-		(void) raise(SIGSTOP);
-		_exit(0);
+		step_me();
+		deed->call(&c, &s->w);
+		was_stepped();
 	}
+	see_it_stop(victim);
 	return victim;
-}
-
-/* A tick of the clock ends a waitpid(2) in which nothing comes. */
-static void tick(int64_t every_ns)
-{
-	struct timeval span = { .tv_usec = (suseconds_t) (every_ns / 1000) };
-	struct itimerval timer = { .it_interval = span, .it_value = span };
-
-	(void) setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-/* The next stop of the victim; it sleeps if two ticks find it in one step, for no slice of a guard is so
- * long. */
-static int next_stop(pid_t victim, int by_one)
-{
-	int ticks = 0;
-	int status;
-
-	(void) ptrace(by_one ? PTRACE_SINGLESTEP : PTRACE_CONT, victim, NULL, NULL);
-	while (waitpid(victim, &status, 0) == -1)
-		if (++ticks == 2)
-			return ASLEEP;
-	return WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP ? STOPPED : OVER;
-}
-
-static uint64_t place_of(pid_t victim)
-{
-	struct user_regs_struct registers = { .rip = 0 };
-
-	(void) ptrace(PTRACE_GETREGS, victim, NULL, &registers);
-	return registers.rip;
-}
-
-static void see_it_stop(pid_t victim)
-{
-	int status;
-
-	EQUAL(victim, waitpid(victim, &status, 0));
-	handle(SIGALRM, 0);
-	tick(ASLEEP_NS / 2);
-}
-
-static void end_it(pid_t victim)
-{
-	tick(0);
-	(void) signal(SIGALRM, stuck);
-	(void) alarm(PATIENCE_S);
-	EQUAL(1000 + SIGKILL, kill_and_reap(victim));
-}
-
-/* Where the call passes, and how it ends.  What the kernel lends us (the clock) is left out. */
-static struct {
-	uint64_t place;
-	int before;	/* how often it was there before */
-} path[MOST_STEPS];
-
-static int trace(pid_t victim, int *ret_steps)
-{
-	int ended, steps = 0;
-
-	see_it_stop(victim);
-	while ((ended = next_stop(victim, 1)) == STOPPED && steps < MOST_STEPS) {
-		path[steps].place = place_of(victim);
-		path[steps].before = 0;
-		if (is_in_vdso(path[steps].place))
-			continue;
-		for (int i = 0; i < steps; i++)
-			path[steps].before += path[i].place == path[steps].place;
-		steps++;
-	}
-	end_it(victim);
-	*ret_steps = steps;
-	return ended;
-}
-
-/* Run to where the trace was after so many steps; 0 if this one took another way. */
-static int run_to(pid_t victim, int at)
-{
-	void *place = (void *) path[at].place;
-	long code, trap;
-	int ended = STOPPED;
-
-	see_it_stop(victim);
-	code = ptrace(PTRACE_PEEKTEXT, victim, place, NULL);
-	trap = (code & ~0xFFL) | 0xCC;
-	for (int passes = 0; ended == STOPPED && passes <= path[at].before; passes++) {
-		if (passes > 0)
-			ended = next_stop(victim, 1);
-		if (ended != STOPPED)
-			break;
-		EQUAL(0, ptrace(PTRACE_POKETEXT, victim, place, trap));
-		ended = next_stop(victim, 0);
-		if (ended == STOPPED) {
-			struct user_regs_struct registers;
-
-			(void) ptrace(PTRACE_GETREGS, victim, NULL, &registers);
-			registers.rip--;	/* the trap has run, what was there has not */
-			(void) ptrace(PTRACE_SETREGS, victim, NULL, &registers);
-			(void) ptrace(PTRACE_POKETEXT, victim, place, code);
-		}
-	}
-	return ended == STOPPED;
 }
 
 /* ---- what the living find ---- */
@@ -441,21 +317,25 @@ static void end_scene(struct scene *s)
 	end_world(&s->w);
 }
 
+/* What must be seen in a scene, or it tests nothing. */
+enum { COMMITS = 1, LEAVES_GUARDS = 2 };
+
 static void killed_at_each_instruction(const char *what, void (*prepare)(struct scene *),
-				       const struct deed *deed, void (*go_on)(struct scene *, const char *))
+				       const struct deed *deed, void (*go_on)(struct scene *, const char *), int must)
 {
 	struct scene first = begin_scene(prepare);
 	int steps, reached = 0, committed = 0, taken_over = 0;
+	pid_t victim = victim_of(&first, deed);
 
-	(void) alarm(PATIENCE_S);
-	CHECK(trace(victim_of(&first, deed->call), &steps) != STOPPED);
+	CHECK(trace(victim, &steps) != STOPPED);
+	end_it(victim);
 	end_scene(&first);
 	for (int at = 0; at < steps && check_ok == 1; at++) {
 		struct scene s = begin_scene(prepare);
 		struct counts before = counts_of(&s), after;
-		pid_t victim = victim_of(&s, deed->call);
 		char expected[16];
 
+		victim = victim_of(&s, deed);
 		reached += run_to(victim, at);
 		end_it(victim);
 		if (prepare == we_hold_the_senders_guard)
@@ -472,38 +352,34 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 			printf("  killed after %d instructions\n", at + 1);
 	}
 	CHECK(reached > steps * 9 / 10);
+	CHECK(must & COMMITS ? committed > 0 && committed < reached : committed == 0);
+	CHECK(must & LEAVES_GUARDS ? taken_over > 0 : taken_over == 0);
 	printf("  %s: killed at %d of %d instructions, %d after the commit; a guard taken over %d times\n", what, reached,
 	       steps, committed, taken_over);
 }
 
 #define KILLED(name, ...) static void name(void) { killed_at_each_instruction(#name, __VA_ARGS__); }
 
-KILLED(sending_to_nobody_yet, nothing_there, &send_one, the_living_go_on)
-KILLED(sending_behind_another, one_there, &send_one, the_living_go_on)
-KILLED(trying_to_send, one_there, &try_to_send, the_living_go_on)
-KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, &send_one, the_sleeper_gets_it)
-KILLED(receiving, one_there, &receive_one, the_living_go_on)
-KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, &receive_one, the_sleeper_finds_room)
-KILLED(going_to_sleep_for_a_message, nothing_there, &receive_one, the_living_go_on)
-KILLED(going_to_sleep_beside_another, a_receiver_sleeps, &receive_one, the_sleeper_gets_it)
-KILLED(going_to_sleep_for_room, full, &send_one, the_living_go_on)
-KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, &send_one, the_sleeper_finds_room)
-KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, &send_one, the_living_go_on)
-KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, &receive_one, the_living_go_on)
-KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, &send_one_soon, the_living_go_on)
-KILLED(sending_two, nothing_there, &send_two, the_living_go_on)
-KILLED(receiving_two, full, &receive_two, the_living_go_on)
-KILLED(taking_part, one_there, &take_part_too, the_living_go_on)
-
-/* On one processor a step costs a tenth: nobody has to be woken elsewhere. */
-static void stay_on_one_processor(void)
-{
-	cpu_set_t here;
-
-	CPU_ZERO(&here);
-	CPU_SET((size_t) sched_getcpu(), &here);
-	(void) sched_setaffinity(0, sizeof here, &here);
-}
+KILLED(sending_to_nobody_yet, nothing_there, &send_one, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(sending_behind_another, one_there, &send_one, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(trying_to_send, one_there, &try_to_send, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, &send_one, the_sleeper_gets_it, COMMITS | LEAVES_GUARDS)
+KILLED(receiving, one_there, &receive_one, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, &receive_one, the_sleeper_finds_room,
+       COMMITS | LEAVES_GUARDS)
+KILLED(going_to_sleep_for_a_message, nothing_there, &receive_one, the_living_go_on, LEAVES_GUARDS)
+KILLED(going_to_sleep_beside_another, a_receiver_sleeps, &receive_one, the_sleeper_gets_it, LEAVES_GUARDS)
+KILLED(going_to_sleep_for_room, full, &send_one, the_living_go_on, LEAVES_GUARDS)
+KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, &send_one, the_sleeper_finds_room,
+       LEAVES_GUARDS)
+KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, &send_one, the_living_go_on,
+       COMMITS | LEAVES_GUARDS)
+KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, &receive_one,
+       the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, &send_one_soon, the_living_go_on, 0)
+KILLED(sending_two, nothing_there, &send_two, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(receiving_two, full, &receive_two, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(taking_part, one_there, &take_part_too, the_living_go_on, 0)
 
 int main(void)
 {
