@@ -27,7 +27,7 @@
 #include <sys/time.h>
 #include <sys/user.h>
 
-enum { MOST_STEPS = 40000, ASLEEP_NS = PYIPC_SECOND / 4 };
+enum { MOST_STEPS = 40000, TICK_NS = PYIPC_SECOND / 40 };
 
 /* ---- the victim ---- */
 
@@ -65,7 +65,7 @@ static inline void see_it_stop(pid_t victim)
 
 	EQUAL(victim, waitpid(victim, &status, 0));
 	handle(SIGALRM, 0);
-	tick(ASLEEP_NS / 2);
+	tick(TICK_NS);
 }
 
 static inline void end_it(pid_t victim)
@@ -78,7 +78,7 @@ static inline void end_it(pid_t victim)
 
 enum { STOPPED, OVER, ASLEEP };
 
-/* Its next stop; it sleeps if two ticks find it in one step, for no slice of a guard is so long. */
+/* Its next stop.  If two ticks find it in one step, it sleeps: slices of a guard are shorter than that, and others longer. */
 static inline int next_stop(pid_t victim, int by_one)
 {
 	int ticks = 0;
