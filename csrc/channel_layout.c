@@ -61,6 +61,6 @@ int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int
 	c->slot_size = slot_size;
 	c->arena_at = c->reserved = (uint64_t) needed;
 	c->arena_size = size - (uint64_t) needed;
-	c->looked_ns = c->scanned_ns = 0;
+	c->looked_ns = c->scanned_ns = c->hungry_ns = 0;
 	return pyipc_member_join(&c->me, memory + offsetof(struct channel, roster), life);
 }
