@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from _weakref import ref
-from errno import EACCES, EAGAIN, EBADF, EINTR, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
+from errno import EACCES, EAGAIN, EBADF, EINTR, EINVAL, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
+from _stat import S_ISFIFO
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 
 from . import _pickling
@@ -63,6 +64,8 @@ def reopened(number: int, flags: int) -> Descriptor:
 
 def pipe_end(number: int, *, write: bool) -> Descriptor:
     """An end of a pipe, whose O_NONBLOCK nobody else can change."""
+    if not S_ISFIFO(os.fstat(number).st_mode):
+        raise error(EINVAL, f"use descriptor {number}, which is no pipe")
     owner: Descriptor = ops.Descriptor()
     path, flags = b"/proc/self/fd/%d" % number, (O_WRONLY if write else O_RDONLY) | O_NONBLOCK
     result = ops.fd_open(owner, path, flags)
@@ -185,7 +188,7 @@ class SharedHandle(Waited):
         # A description of our own would keep our place in the roster, if we died while it travels.
         with_life = reopened(self._part().life.fileno(), O_RDWR)
         try:
-            return _pickling.reduce_all(self, [with_life.fileno(), *self._numbers()], *self._more())
+            return _pickling.reduce_all(self, with_life.fileno(), self._numbers(), *self._more())
         finally:
             with_life._close()
 

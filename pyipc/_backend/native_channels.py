@@ -16,6 +16,7 @@ __all__ = (
     "channel_commit",
     "channel_face",
     "channel_format",
+    "channel_join",
     "channel_memory",
     "channel_open",
     "channel_receive",
@@ -30,6 +31,7 @@ __all__ = (
     "loan",
     "now_channel_acknowledge",
     "now_channel_counts",
+    "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_release",
@@ -177,6 +179,9 @@ def loan(keeps: Any, state: Any, taken: Taken) -> Any:
 
 
 # ---- waiting, and figures ----
+
+channel_join = lib.pyipc_channel_join
+now_channel_done = lib.pyipc_now_channel_done
 
 
 def channel_until(state: Any, for_data: bool, deadline: int) -> int:

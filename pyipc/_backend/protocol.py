@@ -462,6 +462,12 @@ class ChannelOps(Protocol):
     def channel_until(self, state: Any, for_data: bool, deadline: int) -> int:
         """Wait until a receive, or a send, would not have to; -EPIPE at the end."""
 
+    def now_channel_done(self, state: Any) -> int:
+        """One message is done; -ERANGE of more than were sent."""
+
+    def channel_join(self, state: Any, deadline: int) -> int:
+        """Wait until as many are done as were sent."""
+
     def now_channel_counts(self, state: Any) -> tuple[int, int, int]:
         """How many messages wait, were sent, were received."""
 

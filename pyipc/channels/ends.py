@@ -283,11 +283,13 @@ class Reservation:
             WouldBlockError, TimedOutError: There is no room in the ring.
             PeerGoneError: Nobody receives any more.
         """
-        deadline = _deadline.by(timeout)
-        loan = self._held()
         size = self.size if size is None else size
         if not 0 <= size <= self.size:
             raise ValueError(f"{size} bytes of the {self.size} that are reserved")
+        self._commit(size, _deadline.by(timeout))
+
+    def _commit(self, size: int, deadline: int) -> None:
+        loan = self._held()
         result = self._end._in_time(deadline, "send to", ops.channel_commit, self._taken, size)
         if result < 0:
             raise self._end._error(result, "send to")
