@@ -409,9 +409,7 @@ class ChannelOps(Protocol):
     def channel_format(self, memory: Memory, size: int, slots: int, slot_size: int, space_write: int) -> int:
         """Make a channel in fresh memory."""
 
-    def channel_open(
-        self, memory: Memory, size: int, life: int, pipes: tuple[int, int, int, int], spins: int
-    ) -> Any:
+    def channel_open(self, memory: Memory, size: int, life: int, pipes: Sequence[int], spins: int) -> Any:
         """Take part in it: the state of a handle, or `-errno`."""
 
     def channel_unplug(self, state: Any) -> None:

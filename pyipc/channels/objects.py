@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import pickle
 import sys
-from errno import EMSGSIZE
 from io import BytesIO
 from struct import pack, unpack_from
 
@@ -47,7 +46,8 @@ class _Serializer:
             from collections import ChainMap
             from copyreg import dispatch_table
 
-            pickler.dispatch_table = ChainMap(reduction.ForkingPickler._extra_reducers, dispatch_table)
+            extra: Any = reduction.ForkingPickler._extra_reducers
+            pickler.dispatch_table = ChainMap(extra, dispatch_table)  # type: ignore[arg-type]
 
     def _leave_out(self, buffer: pickle.PickleBuffer) -> bool:
         view = buffer.raw()
@@ -96,9 +96,7 @@ def send(sender: Sending, obj: object, timeout: float | None) -> None:
     deadline = _deadline.by(timeout)
     sizes = [len(data), *(view.nbytes for view in buffers)]
     header = _MARK + pack(f"<I{len(sizes)}Q", len(buffers), *sizes)
-    reservation = sender.reserve(
-        _rounded_up(len(header)) + sum(_rounded_up(size) for size in sizes), timeout
-    )
+    reservation = sender.reserve(_rounded_up(len(header)) + sum(_rounded_up(size) for size in sizes), timeout)
     with reservation:
         _fill(reservation, [header, data, *buffers])
         reservation._commit(reservation.size, deadline)
