@@ -21,15 +21,18 @@ enum { LINES = 128 };
 
 enum { PAGE = 4096 };
 
-/* What is written at either end: by senders under their guard, by receivers under theirs. */
+/* What is written at either end: by senders under their guard, by receivers under theirs.  The other end
+ * looks at the second half all the time, and must not take the guard's line away by that. */
 struct side {
 	uint32_t guard;
 	uint32_t token;		/* 1: a token lies in the pipe */
-	uint64_t count;		/* of messages sent, or received: the commit */
 	uint64_t seen;		/* the other side's count, as it was when it mattered last */
-	uint32_t processor;	/* where the last of them ran */
 	uint32_t keeps;		/* 1: some receiver has kept a message until it was acknowledged */
-	uint32_t unused[24];
+	uint32_t unused[27];
+
+	uint64_t count;		/* of messages sent, or received: the commit */
+	uint32_t processor;	/* where the last of them ran */
+	uint32_t unused_too[29];
 };
 
 /* Memory for what is passed without a copy, or longer than a slot: channel_arena.c. */
@@ -77,7 +80,8 @@ struct channel {
 	char blocks[];		/* and behind them, from a page on, the arena */
 };
 
-_Static_assert(sizeof(struct side) == LINES && sizeof(struct arena) == LINES, "each in a pair of lines of its own");
+_Static_assert(sizeof(struct side) == 2 * LINES && offsetof(struct side, count) == LINES, "as said");
+_Static_assert(sizeof(struct arena) == LINES, "in a pair of lines of its own");
 _Static_assert(offsetof(struct channel, sent) % LINES == 0, "as said");
 _Static_assert(offsetof(struct channel, blocks) % LINES == 0, "blocks begin at a line");
 

@@ -10,6 +10,9 @@
 
 enum { SLOT_SIZE = 100, ARENA = 1 << 20 };
 
+/* Where they are is a part of the layout. */
+enum { SENDERS_GUARD = 128, SENT = 256, RECEIVERS_GUARD = 384, RECEIVED = 512 };
+
 struct world {
 	int32_t memory;
 	int data[2], space[2];

@@ -7,7 +7,7 @@
 #include "channels.h"
 #include "random.h"
 
-enum { ROUNDS = 10000, SLOTS = 8, TIMEOUT_NS = 200000, MOST = 3, PAGE = 4096 };
+enum { ROUNDS = 10000, SLOTS = 8, TIMEOUT_NS = 200000, MOST = 3 };
 
 static struct world w;
 static char *fenced;
@@ -42,7 +42,7 @@ static uint64_t telling_value(const struct pyipc_channel *c)
 /* Where the counters, guards, tokens and entries are, most of the time. */
 static void scribble(char *memory, const struct pyipc_channel *c)
 {
-	const uint64_t sides = 128, roster = sides + 2 * 128, places = roster + 4096;
+	const uint64_t sides = 128, roster = sides + 5 * 128, places = roster + 4096;
 
 	for (uint64_t i = below(4); i > 0; i--) {
 		uint64_t value = telling_value(c);
@@ -57,14 +57,14 @@ static void scribble(char *memory, const struct pyipc_channel *c)
 /* A guard that is frozen costs two slices, so it is not always. */
 static void thaw_guards(char *memory)
 {
-	memset(memory + 128, 0, 4);
-	memset(memory + 256, 0, 4);
+	memset(memory + SENDERS_GUARD, 0, 4);
+	memset(memory + RECEIVERS_GUARD, 0, 4);
 }
 
 /* As it was at first: or nothing would ever be done again. */
 static void heal(char *memory)
 {
-	memset(memory + 128, 0, 2 * 128);
+	memset(memory + SENDERS_GUARD, 0, 4 * 128);
 	CHECK(0 < pyipc_channel_format(memory, w.size, SLOTS, SLOT_SIZE, w.space[1]));
 }
 

@@ -326,9 +326,9 @@ static void a_try_takes_a_guard_from_the_dead(void)
 
 	make_world(&w, 4);
 	c = take_part(&w, 0);
-	leave_guard(&w, 128);
+	leave_guard(&w, SENDERS_GUARD);
 	EQUAL(1, try_send(&c, "x", 1));
-	leave_guard(&w, 256);
+	leave_guard(&w, RECEIVERS_GUARD);
 	EQUAL(1, try_receive(&c, text, SLOT_SIZE));
 	EQUAL(2, c.recoveries);
 	leave(&c);
@@ -344,7 +344,7 @@ static void signals_without_end_do_not_hide_a_death(void)
 
 	make_world(&w, 4);
 	c = take_part(&w, 0);
-	leave_guard(&w, 128);
+	leave_guard(&w, SENDERS_GUARD);
 	handle(SIGALRM, 0);
 	EQUAL(0, setitimer(ITIMER_REAL, &often, NULL));
 	EQUAL(1, send_by(&c, "x", within_s(PATIENCE_S)));

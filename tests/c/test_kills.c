@@ -102,25 +102,25 @@ static void leave_guard(struct scene *s, uint64_t side)
 
 static void the_dead_hold_the_senders_guard(struct scene *s)
 {
-	leave_guard(s, 128);
+	leave_guard(s, SENDERS_GUARD);
 }
 
 static void the_dead_hold_the_receivers_guard(struct scene *s)
 {
 	put_there(s, "a");
-	leave_guard(s, 256);
+	leave_guard(s, RECEIVERS_GUARD);
 }
 
 /* We hold it, until the victim is dead. */
 static void we_hold_the_senders_guard(struct scene *s)
 {
-	memcpy(s->w.mapped + 128, &s->ours.me.id, sizeof s->ours.me.id);
+	memcpy(s->w.mapped + SENDERS_GUARD, &s->ours.me.id, sizeof s->ours.me.id);
 }
 
 /* As guard_unlock() does. */
 static void let_go_of_the_senders_guard(struct scene *s)
 {
-	uint32_t *guard = (uint32_t *) (s->w.mapped + 128);
+	uint32_t *guard = (uint32_t *) (s->w.mapped + SENDERS_GUARD);
 
 	if (__atomic_exchange_n(guard, 0, __ATOMIC_SEQ_CST) >> 31)
 		(void) syscall(SYS_futex, guard, 1, 1, NULL, NULL, 0);
