@@ -38,6 +38,9 @@ NEEDS = {
     "Memory without a name": None,
     "Its maker dies": None,
     "Nobody pulls it away": None,
+    "Messages through memory": "channels",
+    "A sender is killed": "channels",
+    "A receiver is killed with a message": "channels",
 }
 WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type")
 if os.uname().machine in fds_partners.SENDMSG:

@@ -134,6 +134,12 @@ class Stage:
         self._cleaning.enter_context(closing(thing))
         return thing
 
+    def folder(self) -> str:
+        """An empty directory, removed when the step ends."""
+        from tempfile import TemporaryDirectory
+
+        return self._cleaning.enter_context(TemporaryDirectory())
+
     def perl(
         self, program: str, part: Callable[..., None], *arguments: object, inherits: Sequence[socket] = ()
     ) -> Partner:
