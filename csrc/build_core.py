@@ -8,7 +8,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
-    *("mapping.c", "interrupt.c", "roster.c"),
+    *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
+    *("file_lock.c", "counters.c", "cell.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
 )
 

@@ -1,7 +1,7 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
 Each chapter is a module of its own, loaded when it is first used: `pyipc.fds`, `pyipc.memory`,
-`pyipc.sysv`.
+`pyipc.sync`, `pyipc.sysv`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
 
     from . import fds as fds
     from . import memory as memory
+    from . import sync as sync
     from . import sysv as sysv
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("fds", "memory", "sysv")
+_CHAPTERS = ("fds", "memory", "sync", "sysv")
 
 __all__ = (
     "AccessError",
@@ -60,6 +61,7 @@ __all__ = (
     "errors",
     "fds",
     "memory",
+    "sync",
     "sysv",
 )
 

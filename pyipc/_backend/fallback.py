@@ -35,6 +35,7 @@ from .fallback_passing import *
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
+from .fallback_values import *
 from .fallback_waits import *
 
 TYPE_CHECKING = False
@@ -62,6 +63,8 @@ _CAPABILITIES = {
     "fds.eventfd": hasattr(os, "eventfd"),
     "fds.pidfd_getfd": False,
     "memory.grows_whole_or_not": False,
+    "sync.counters": False,
+    "sync.latest": False,
 }
 
 

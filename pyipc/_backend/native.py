@@ -16,6 +16,7 @@ from .native_member import *
 from .native_memory import *
 from .native_passing import *
 from .native_sysv import *
+from .native_values import *
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ _CAPABILITIES = (
     "fds.eventfd",
     "fds.pidfd_getfd",
     "memory.grows_whole_or_not",
+    "sync.counters",
+    "sync.latest",
 )
 
 

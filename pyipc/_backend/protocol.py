@@ -394,6 +394,70 @@ class MemberOps(Protocol):
         """In a forked child: let go of the parent's part. Calls say -ENOTCONN until it has joined."""
 
 
+class FileLockOps(Protocol):
+    """Files that are there to be locked: fcntl(2), open file description locks."""
+
+    def lock_file_open(self, into: Any, path: Union[str, bytes], mode: int, shared: bool) -> int:
+        """Open it, or make it with exactly this mode; -ENXIO of what is no regular file."""
+
+    def lock_file(self, number: int, shared: bool, began: int, deadline: int) -> int:
+        """Lock it; a deadline that has passed still tries once. *began* is when the wait began."""
+
+    def unlock_file(self, number: int) -> int:
+        """Let go of the lock."""
+
+
+class CounterOps(Protocol):
+    """Numbers in shared memory; what these calls give is a number of any sign, for they cannot fail."""
+
+    COUNTER_STRIDE: int
+
+    def counters(self, memory: Memory) -> Any:
+        """Its counters, one each COUNTER_STRIDE bytes; keeps it alive. -ENOTSUP if there can be none."""
+
+    def now_counter_add(self, counters: Any, index: int, n: int) -> int:
+        """Add, and give the new value."""
+
+    def now_counter_get(self, counters: Any, index: int) -> int:
+        """Its value."""
+
+    def now_counter_exchange(self, counters: Any, index: int, value: int) -> int:
+        """A new value; gives the old one."""
+
+    def now_counter_compare_exchange(self, counters: Any, index: int, expected: int, value: int) -> int:
+        """A new value if it has the expected one: 1, or 0."""
+
+
+class CellOps(Protocol):
+    """The latest value: csrc/cell.c."""
+
+    CELL_MOST: int
+
+    def cell_memory(self, most: int) -> int:
+        """The size of the memory that it takes for values of at most so many bytes."""
+
+    def cell_format(self, memory: Memory, most: int) -> int:
+        """Make one in memory that nobody else has yet."""
+
+    def cell_begin(self, memory: Memory, size: int, life: int) -> Any:
+        """Take part: a state, or -errno."""
+
+    def now_cell_version(self, state: Any) -> int:
+        """How many values there have been."""
+
+    def now_cell_set(self, state: Any, data: bytes, size: int) -> int:
+        """A new value: its version, or -EAGAIN while somebody else writes."""
+
+    def cell_set(self, state: Any, data: bytes, size: int, deadline: int) -> int:
+        """The same, waiting."""
+
+    def cell_get(self, state: Any) -> Union[int, tuple[bytes, int]]:
+        """The newest value and its version; waits for nobody."""
+
+    def cell_wait(self, state: Any, version: int, began: int, deadline: int) -> int:
+        """Until there is a newer version than that. *began* is when the wait began."""
+
+
 class Backend(
     CommonOps,
     MappingOps,
@@ -404,6 +468,9 @@ class Backend(
     PassingOps,
     MemoryOps,
     MemberOps,
+    FileLockOps,
+    CounterOps,
+    CellOps,
     Protocol,
 ):
     """All of it."""

@@ -1,0 +1,231 @@
+"""A lock with a name: a file (fcntl(2), open file description locks)."""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from _weakref import ref
+from errno import EBADF, EINTR, ENOTSUP, ENXIO, ETIMEDOUT
+from time import monotonic_ns
+
+from .. import _deadline
+from .._backend import ops
+from .._member import reopened
+from .._waiters import Waited
+from ..errors import IPCError, check, error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, TypeVar, Union
+
+    from .._backend.protocol import Descriptor
+
+    Path = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+    Self = TypeVar("Self", bound="FileLock")
+
+# How often one that waits for another thread's turn looks whether the lock was closed.
+_LOOK_SECONDS = 1.0
+
+_locks: set[ref[FileLock]] = set()
+
+
+def _forked() -> None:
+    for reference in list(_locks):
+        lock = reference()
+        if lock is not None:
+            lock._forked()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+class FileLock(Waited):
+    """A lock that processes find by a path, and that the kernel frees when its holder dies.
+
+    One handle has it at a time, whoever may release it: threads that use one handle exclude each
+    other, and so do two handles on one path. It is not recursive. A forked child gets a handle of its
+    own, which does not have the lock.
+
+    The file is made if it is not there, stays empty, and is never removed: who removed it would let
+    others make, and lock, a second one of that name. Anybody who may open it can hold it for ever, so
+    it belongs into a directory where only those may write who are trusted.
+
+    `with` acquires and releases; `close()` is yours to call, or the garbage collector's.
+
+    Args:
+        path: The file.
+        mode: Its permissions if it is made, whatever the umask; else it keeps its own.
+        shared: Any number of shared holders may have it at once, while none that is not has it.
+            The file need only be readable.
+
+    Attributes:
+        path: Its absolute path.
+        shared: As given.
+
+    Raises:
+        AccessError: The file may not be opened, or made.
+        NotFoundError: There is no such directory.
+        IPCError: ENXIO: it is no regular file; ELOOP: it is a symbolic link; and what open(2) says.
+        LimitError: RLIMIT_NOFILE.
+    """
+
+    __slots__ = ("__weakref__", "_descriptor", "_has", "_mode", "_turn", "_waiting", "path", "shared")
+    _descriptor: Descriptor | None
+
+    def __init__(self, path: Path, mode: int = 0o600, *, shared: bool = False) -> None:
+        if not 0 <= mode <= 0o777:
+            raise ValueError(f"mode is 0 to 0o777, not {mode:#o}")
+        self.path = os.path.abspath(os.fspath(path))
+        if "\0" in os.fsdecode(self.path):
+            raise ValueError(f"a path has no NULs: {self.path!r}")
+        self.shared = bool(shared)
+        self._mode = mode
+        self._waiting = []
+        descriptor: Descriptor = ops.Descriptor()
+        result = ops.lock_file_open(descriptor, self.path, mode, self.shared)
+        if result < 0:
+            what = ", which is no regular file" if result == -ENXIO else ""
+            raise error(-result, f"open lock file {os.fsdecode(self.path)!r}{what}")
+        self._begin(descriptor)
+        _locks.add(ref(self, _locks.discard))
+
+    def _begin(self, descriptor: Descriptor | None) -> None:
+        self._descriptor = descriptor
+        self._has = False
+        # The kernel knows descriptions, not threads: those who share this one take turns.
+        self._turn = allocate_lock()
+
+    def _forked(self) -> None:
+        """In a forked child: the parent's description, and so its lock, is to be the parent's alone."""
+        theirs, ours = self._descriptor, None
+        self._waiting = []
+        if theirs is not None:
+            try:
+                ours = reopened(theirs.fileno(), os.O_RDONLY if self.shared else os.O_RDWR)
+            except IPCError:  # no room, no /proc, or another user by now: closed, then
+                pass
+            theirs._close()
+        self._begin(ours)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close()` was called, or a forked child could not open the file anew."""
+        return self._descriptor is None
+
+    def close(self) -> None:
+        """Release it, if this handle has it, and close the file. Closing again does nothing.
+
+        Threads of this process that wait on this handle get `ClosedError`.
+        """
+        # It is closed with the last call under way, so that none comes upon another file of its number.
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        self._has = False
+        ops.unlock_file(descriptor._number)
+        self._wake_waiters()
+        self._end_turn()  # the next in turn finds it closed, and ends its own
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Take it, waiting for it if need be; whether it was taken.
+
+        Args:
+            block: False: do not wait.
+            timeout: Seconds to wait; None: for ever. A wait with a timeout looks at the lock in ever
+                longer intervals, up to 0.1 s, and is never later than a tenth of the time it waited;
+                one without is served by the kernel, in turn and at once.
+
+        Raises:
+            ClosedError: The handle was closed, before or meanwhile.
+            UnsupportedError: This filesystem has no such locks.
+        """
+        _deadline.valid(timeout)
+        began = monotonic_ns()
+        deadline = _deadline.after(timeout) if block else began
+        if not self._take_turn(deadline):
+            return False
+        descriptor = self._descriptor
+        try:
+            self._has = self._lock(descriptor, began, deadline)
+        except BaseException:  # a signal handler's too, which may come when it was just taken
+            if descriptor is not None:
+                ops.unlock_file(descriptor._number)
+            self._end_turn()
+            raise
+        if not self._has:
+            self._end_turn()
+        return self._has
+
+    def _take_turn(self, deadline: int) -> bool:
+        while True:
+            left = (deadline - monotonic_ns()) / 1e9
+            taken = self._turn.acquire(True, min(left, _LOOK_SECONDS)) if left > 0 else self._turn.acquire(False)
+            if self.closed and taken:
+                self._end_turn()
+            if self.closed:
+                raise error(EBADF, f"acquire {self}")
+            if taken or left <= 0:
+                return taken
+
+    def _lock(self, descriptor: Descriptor | None, began: int, deadline: int) -> bool:
+        if descriptor is None:
+            raise error(EBADF, f"acquire {self}")
+        attempt = lambda until: ops.lock_file(descriptor._number, self.shared, began, until)  # noqa: E731
+        result = attempt(0)
+        if result in (-ETIMEDOUT, -EINTR) and deadline > began:
+            result = self._wait_until(attempt, deadline, "acquire")
+        if result == -ETIMEDOUT:
+            return False
+        self._check(result, "acquire")
+        if self.closed:  # meanwhile
+            raise error(EBADF, f"acquire {self}")
+        return True
+
+    def _end_turn(self) -> None:
+        try:
+            self._turn.release()
+        except RuntimeError:
+            pass  # close() in another thread did it
+
+    def release(self) -> None:
+        """Let go of it; any thread may.
+
+        Raises:
+            ValueError: This handle does not have it.
+        """
+        descriptor = self._descriptor
+        if descriptor is None:
+            raise error(EBADF, f"release {self}")
+        if not self._has:
+            raise ValueError(f"{self} is not acquired")
+        self._has = False
+        result = ops.unlock_file(descriptor._number)
+        self._end_turn()
+        self._check(result, "release")
+
+    def _check(self, result: int, doing: str) -> None:
+        if result == -ENOTSUP:
+            raise error(ENOTSUP, f"{doing} {self}: its filesystem has no locks of open file descriptions")
+        check(result, f"{doing} {self}")
+
+    def __repr__(self) -> str:
+        kind = "shared lock file" if self.shared else "lock file"
+        return f"<{kind} {os.fsdecode(self.path)!r}{', closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _opened, (type(self), self.path, self._mode, self.shared)
+
+    def __enter__(self: Self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+
+def _opened(cls: type[FileLock], path: str | bytes, mode: int, shared: bool) -> FileLock:
+    return cls(path, mode, shared=shared)
