@@ -87,20 +87,21 @@ def cell_begin(memory: Any, size: int, life: int) -> Any:
 
 
 def cell_get(state: Any) -> int | tuple[bytes, int]:
-    data, size = room = _rooms.pop() if _rooms else (_uncleared("char[]", _COPY_WITH_GIL), ffi.new("uint64_t *"))
+    data, size = room = _rooms.pop() if _rooms else _room(_COPY_WITH_GIL)
     version = lib.pyipc_now_cell_get(state, data, _COPY_WITH_GIL, size)
     answer = version if version < 0 else (ffi.buffer(data, size[0])[:], version)
     _rooms.append(room)
     return answer if version != -EMSGSIZE else _get_large(state)
 
 
+def _room(size: int) -> tuple[Any, Any]:
+    return _uncleared("char[]", size), ffi.new("uint64_t *")
+
+
 def _get_large(state: Any) -> int | tuple[bytes, int]:
-    room, size = lib.pyipc_now_cell_size(state), ffi.new("uint64_t *")
-    version = room
-    if room >= 0:
-        data = _uncleared("char[]", room)
-        version = lib.pyipc_cell_get(state, data, room, size)
-    if version == -EMSGSIZE:  # a longer one has come
-        data = _uncleared("char[]", state.most)
-        version = lib.pyipc_cell_get(state, data, state.most, size)
+    version = -EMSGSIZE
+    for most in max(lib.pyipc_now_cell_size(state), 0), state.most:
+        if version == -EMSGSIZE:  # and again, if a longer one has come
+            data, size = _room(most)
+            version = lib.pyipc_cell_get(state, data, most, size)
     return version if version < 0 else (ffi.buffer(data, size[0])[:], version)

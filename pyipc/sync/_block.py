@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from .. import _pickling
 from .._backend import ops
 from .._member import reserve

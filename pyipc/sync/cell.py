@@ -51,10 +51,15 @@ class Latest(SharedHandle):
         total = ops.cell_memory(size)
         if total < 0:
             raise error(-total, doing)
+
+        def begin(memory: Any, total: int, life: int) -> Any:
+            result = ops.cell_format(memory, size)
+            return result if result < 0 else _begin(memory, total, life)
+
         with_memory = shared_memory(total, doing)
         try:
             reserve(with_memory, total, doing)
-            super().__init__(Member(with_memory.fileno(), lambda *made: _begin(*made, size)))
+            super().__init__(Member(with_memory.fileno(), begin))
         finally:
             with_memory._close()
 
@@ -136,10 +141,7 @@ class Latest(SharedHandle):
         return True
 
 
-def _begin(memory: Any, size: int, life: int, most: int = 0) -> Any:
-    result = ops.cell_format(memory, most) if most else 0
-    if result < 0:
-        return result
+def _begin(memory: Any, size: int, life: int) -> Any:
     state = ops.cell_begin(memory, size, life)
     if not isinstance(state, int):
         state.me.spins = SPINS

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from _weakref import ref
-from errno import EBADF, EINTR, ENOTSUP, ENXIO, ETIMEDOUT
+from errno import EBADF, ENOTSUP, ENXIO, ETIMEDOUT
 from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
 from .._member import reopened
 from .._waiters import Waited
-from ..errors import IPCError, check, error
+from ..errors import IPCError, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class FileLock(Waited):
         theirs, ours = self._descriptor, None
         self._waiting = []
         if theirs is not None:
-            try:
+            try:  # noqa: SIM105 (contextlib takes long to import)
                 ours = reopened(theirs.fileno(), os.O_RDONLY if self.shared else os.O_RDWR)
             except IPCError:  # no room, no /proc, or another user by now: closed, then
                 pass
@@ -142,49 +142,49 @@ class FileLock(Waited):
             UnsupportedError: This filesystem has no such locks.
         """
         _deadline.valid(timeout)
-        began = monotonic_ns()
-        deadline = _deadline.after(timeout) if block else began
-        if not self._take_turn(deadline):
-            return False
+        # What costs time is done only if there is somebody to wait for.
+        until = None
+        if not self._turn.acquire(False):
+            until = _deadline.after(timeout) if block else 0
+            if not self._take_turn(until):
+                return False
         descriptor = self._descriptor
         try:
-            self._has = self._lock(descriptor, began, deadline)
+            if descriptor is None:
+                raise error(EBADF, f"acquire {self}")
+            result = ops.lock_file(descriptor._number, self.shared, 0, 0)
+            if result == -ETIMEDOUT and block and timeout != 0:
+                result = self._lock(descriptor, _deadline.after(timeout) if until is None else until)
+            if result != 0 and result != -ETIMEDOUT:
+                self._refuse(result, "acquire")
+            self._has = result == 0
         except BaseException:  # a signal handler's too, which may come when it was just taken
             if descriptor is not None:
                 ops.unlock_file(descriptor._number)
             self._end_turn()
             raise
-        if not self._has:
+        if result != 0:
             self._end_turn()
-        return self._has
+        return result == 0
 
     def _take_turn(self, deadline: int) -> bool:
-        while True:
+        """Wait for the other threads that use this handle."""
+        while not self.closed:
             left = (deadline - monotonic_ns()) / 1e9
-            taken = self._turn.acquire(True, min(left, _LOOK_SECONDS)) if left > 0 else self._turn.acquire(False)
-            if self.closed and taken:
-                self._end_turn()
-            if self.closed:
-                raise error(EBADF, f"acquire {self}")
+            taken = self._turn.acquire(True, min(left, _LOOK_SECONDS)) if left > 0 else False
             if taken or left <= 0:
                 return taken
+        raise error(EBADF, f"acquire {self}")
 
-    def _lock(self, descriptor: Descriptor | None, began: int, deadline: int) -> bool:
-        if descriptor is None:
-            raise error(EBADF, f"acquire {self}")
-        attempt = lambda until: ops.lock_file(descriptor._number, self.shared, began, until)  # noqa: E731
-        result = attempt(0)
-        if result in (-ETIMEDOUT, -EINTR) and deadline > began:
-            result = self._wait_until(attempt, deadline, "acquire")
-        if result == -ETIMEDOUT:
-            return False
-        self._check(result, "acquire")
-        if self.closed:  # meanwhile
-            raise error(EBADF, f"acquire {self}")
-        return True
+    def _lock(self, descriptor: Descriptor, deadline: int) -> int:
+        """Wait for the other handles."""
+        number, shared, began = descriptor._number, self.shared, monotonic_ns()
+        attempt = lambda until: ops.lock_file(number, shared, began, until)  # noqa: E731
+        result = self._wait_until(attempt, deadline, "acquire")
+        return result if self._descriptor is descriptor else -EBADF  # closed meanwhile
 
     def _end_turn(self) -> None:
-        try:
+        try:  # noqa: SIM105
             self._turn.release()
         except RuntimeError:
             pass  # close() in another thread did it
@@ -203,12 +203,12 @@ class FileLock(Waited):
         self._has = False
         result = ops.unlock_file(descriptor._number)
         self._end_turn()
-        self._check(result, "release")
+        if result < 0:
+            self._refuse(result, "release")
 
-    def _check(self, result: int, doing: str) -> None:
-        if result == -ENOTSUP:
-            raise error(ENOTSUP, f"{doing} {self}: its filesystem has no locks of open file descriptions")
-        check(result, f"{doing} {self}")
+    def _refuse(self, result: int, doing: str) -> None:
+        why = ": its filesystem has no locks of open file descriptions" if result == -ENOTSUP else ""
+        raise error(-result, f"{doing} {self}{why}")
 
     def __repr__(self) -> str:
         kind = "shared lock file" if self.shared else "lock file"
