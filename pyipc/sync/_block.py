@@ -50,5 +50,10 @@ class Block:
         block._map(owners[0])
         return block
 
+    def __del__(self) -> None:
+        descriptor = getattr(self, "_descriptor", None)
+        if descriptor is not None:
+            descriptor._close()  # without the complaint that it was dropped
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _pickling.reduce_all(self, [self._descriptor.fileno()])

@@ -66,7 +66,10 @@ class Latest(SharedHandle):
     @classmethod
     def _arrived(cls, owners: list[Descriptor]) -> Latest:
         cell = cls.__new__(cls)
-        SharedHandle.__init__(cell, Member(owners[0].fileno(), _begin))
+        try:
+            SharedHandle.__init__(cell, Member(owners[0].fileno(), _begin))
+        finally:
+            owners[0]._close()
         return cell
 
     @property

@@ -119,13 +119,16 @@ class FileLock(Waited):
 
         Threads of this process that wait on this handle get `ClosedError`.
         """
-        # It is closed with the last call under way, so that none comes upon another file of its number.
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
-        self._has = False
-        ops.unlock_file(descriptor._number)
+        had, self._has = self._has, False
+        if had:
+            ops.unlock_file(descriptor._number)
         self._wake_waiters()
+        # Whoever is in a call on it closes it then: its number must not come to mean another file before.
+        if had or self._turn.acquire(False):
+            descriptor._close()
         self._end_turn()  # the next in turn finds it closed, and ends its own
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
@@ -133,19 +136,19 @@ class FileLock(Waited):
 
         Args:
             block: False: do not wait.
-            timeout: Seconds to wait; None: for ever. A wait with a timeout looks at the lock in ever
-                longer intervals, up to 0.1 s, and is never later than a tenth of the time it waited;
-                one without is served by the kernel, in turn and at once.
+            timeout: Seconds to wait; None: for ever, below 0: as 0. A wait with a timeout looks at the
+                lock in ever longer intervals, up to 0.1 s, and is late by a tenth of the time waited at
+                most; one without is served by the kernel, in turn and at once.
 
         Raises:
             ClosedError: The handle was closed, before or meanwhile.
             UnsupportedError: This filesystem has no such locks.
         """
-        _deadline.valid(timeout)
+        waits = block and (timeout is None or timeout > 0)
         # What costs time is done only if there is somebody to wait for.
         until = None
         if not self._turn.acquire(False):
-            until = _deadline.after(timeout) if block else 0
+            until = _deadline.after(timeout) if waits else 0
             if not self._take_turn(until):
                 return False
         descriptor = self._descriptor
@@ -153,7 +156,7 @@ class FileLock(Waited):
             if descriptor is None:
                 raise error(EBADF, f"acquire {self}")
             result = ops.lock_file(descriptor._number, self.shared, 0, 0)
-            if result == -ETIMEDOUT and block and timeout != 0:
+            if result == -ETIMEDOUT and waits:
                 result = self._lock(descriptor, _deadline.after(timeout) if until is None else until)
             if result != 0 and result != -ETIMEDOUT:
                 self._refuse(result, "acquire")
@@ -161,6 +164,8 @@ class FileLock(Waited):
         except BaseException:  # a signal handler's too, which may come when it was just taken
             if descriptor is not None:
                 ops.unlock_file(descriptor._number)
+                if self.closed:
+                    descriptor._close()
             self._end_turn()
             raise
         if result != 0:
@@ -216,6 +221,11 @@ class FileLock(Waited):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _opened, (type(self), self.path, self._mode, self.shared)
+
+    def __del__(self) -> None:
+        descriptor = getattr(self, "_descriptor", None)
+        if descriptor is not None:
+            descriptor._close()  # without the complaint that it was dropped
 
     def __enter__(self: Self) -> Self:
         self.acquire()

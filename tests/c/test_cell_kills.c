@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * test_cell_kills.c -- who writes or awaits a latest value is killed at each instruction, and the
- * others go on.
+ * others go on; who reads one is overtaken at each.
  *
  * A victim is stepped by ptrace(2), one instruction at a time (a system call is one), and killed after
  * the first, the next victim after the second, until one comes through.  After each death the living
@@ -188,6 +188,93 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 
 #define KILLED(name, ...) static void name(void) { killed_at_each_instruction(#name, __VA_ARGS__); }
 
+/* ---- a reader that is overtaken ---- */
+
+static pid_t reader_of(const struct scene *s)
+{
+	pid_t reader = fork_child();
+
+	if (reader == 0) {
+		struct pyipc_cell c = take_part(&s->w, 0);
+		char text[MOST + 1];
+		size_t length;
+
+		(void) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+		(void) raise(SIGSTOP);
+		(void) get_text(&c, text);
+		(void) raise(SIGSTOP);
+		length = strlen(text);
+		for (size_t i = 0; i < length; i++)
+			if (text[i] != text[0])
+				_exit(1);
+		_exit(length == (size_t) (text[0] - 'A') ? 0 : 1);
+	}
+	return reader;
+}
+
+/* Of one letter, which says how long it is. */
+static void set_letter(struct scene *s, int letter)
+{
+	char text[MOST] = "";
+
+	memset(text, letter, (size_t) (letter - 'A'));
+	CHECK(set_by(&s->ours, text, INT64_MAX) > 0);
+}
+
+/* As a writer does that dies before it commits. */
+static void fill_the_next_buffer(const struct scene *s)
+{
+	uint64_t stride = (s->w.size - BUFFERS_AT) / BUFFERS;
+	uint64_t size = MOST;
+	char *buffer = s->w.mapped + BUFFERS_AT + (*version_of(&s->w) + 1) % BUFFERS * stride;
+
+	memcpy(buffer, &size, sizeof size);
+	memset(buffer + 16, '#', MOST);
+}
+
+/* Whether it was still reading after so many steps. */
+static int overtaken_after(struct scene *s, int steps, int values)
+{
+	pid_t reader;
+	int status, within = 1;
+
+	set_letter(s, 'p');
+	reader = reader_of(s);
+	EQUAL(reader, waitpid(reader, &status, 0));
+	for (int i = 0; i < steps && within; i++) {
+		(void) ptrace(PTRACE_SINGLESTEP, reader, NULL, NULL);
+		EQUAL(reader, waitpid(reader, &status, 0));
+		within = WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP;
+	}
+	for (int i = 0; i < values; i++)
+		set_letter(s, 'q' + i);
+	fill_the_next_buffer(s);
+	while (WIFSTOPPED(status)) {
+		(void) ptrace(PTRACE_CONT, reader, NULL, NULL);
+		EQUAL(reader, waitpid(reader, &status, 0));
+	}
+	EQUAL(0, WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	return within;
+}
+
+static void reading_while_values_are_written(void)
+{
+	for (int values = 0; values <= BUFFERS + 1 && check_ok == 1; values++) {
+		struct scene s = { .sleeper = 0 };
+		int steps = 0;
+
+		(void) alarm(PATIENCE_S);
+		make_world(&s.w);
+		s.ours = take_part(&s.w, 0);
+		while (check_ok == 1 && overtaken_after(&s, ++steps, values))
+			CHECK(steps < MOST_STEPS);
+		if (check_ok != 1)
+			printf("  overtaken by %d values after %d instructions\n", values, steps);
+		leave(&s.ours);
+		end_world(&s.w);
+	}
+}
+
 KILLED(setting, nobody_waits, sets, 1)
 KILLED(trying_to_set, nobody_waits, tries_to_set, 1)
 KILLED(setting_while_somebody_sleeps, somebody_sleeps, sets, 1)
@@ -206,6 +293,7 @@ int main(void)
 	RUN(going_to_sleep);
 	RUN(going_to_sleep_beside_another);
 	RUN(taking_part);
+	RUN(reading_while_values_are_written);
 	return report();
 }
 #endif
