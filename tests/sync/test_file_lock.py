@@ -6,8 +6,8 @@ import gc
 import os
 import pickle
 import resource
-import signal
 import shutil
+import signal
 import stat
 import tempfile
 import threading
@@ -176,9 +176,14 @@ def test_only_who_has_it_can_release_it(path):
 
 def test_a_block_releases_it_whatever_happens(path):
     lock = FileLock(path)
-    with pytest.raises(ZeroDivisionError), lock:
-        assert not is_free(path)
-        raise ZeroDivisionError
+
+    def fail():
+        with lock:
+            assert not is_free(path)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert is_free(path)
     lock.close()
 
