@@ -10,6 +10,7 @@ SOURCES = (
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("file_lock.c", "counters.c", "cell.c"),
+    *("sync.c", "lock.c", "semaphore.c", "event.c", "condition.c", "barrier.c", "rwlock.c", "holdings.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
 )
 

@@ -261,7 +261,7 @@ static int is_newer(const struct pyipc_cell *c, uint64_t version)
 
 /* All who wait sleep on one word and are woken together, so nobody's wake dies with another.  A writer
  * may have died between its store and its wake, and they look by themselves, ever less often. */
-int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t began_ns, int64_t deadline_ns)
+int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t since_ns, int64_t deadline_ns)
 {
 	struct cell *cell = of(c);
 	int64_t start = monotonic_ns(), now = start;
@@ -272,7 +272,7 @@ int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t began_
 		spin_once();
 	}
 	for (;;) {
-		int64_t span = now - began_ns, result;
+		int64_t span = now - since_ns, result;
 		uint64_t seen;
 
 		(void) __atomic_fetch_add(&cell->arrivals, 1, __ATOMIC_SEQ_CST);

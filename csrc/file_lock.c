@@ -94,10 +94,10 @@ static int64_t set_lock(int fd, int command, int kind)
 }
 
 /* -EAGAIN: try again. */
-static int nap(int64_t began_ns, int64_t round_ns, int64_t deadline_ns)
+static int nap(int64_t since_ns, int64_t round_ns, int64_t deadline_ns)
 {
 	int64_t now = monotonic_ns();
-	int64_t span = (now - began_ns) / PART;
+	int64_t span = (now - since_ns) / PART;
 	struct timespec time;
 
 	if (now >= deadline_ns)
@@ -112,9 +112,9 @@ static int nap(int64_t began_ns, int64_t round_ns, int64_t deadline_ns)
 	return nanosleep(&time, NULL) == -1 ? -EINTR : -EAGAIN;
 }
 
-/* Until the deadline; one that has passed still tries once, and INT64_MAX is none.  Since began_ns we
+/* Until the deadline; one that has passed still tries once, and INT64_MAX is none.  Since since_ns we
  * wait, in however many calls. */
-int pyipc_lock_file(int number, int shared, int64_t began_ns, int64_t deadline_ns)
+int pyipc_lock_file(int number, int shared, int64_t since_ns, int64_t deadline_ns)
 {
 	int kind = shared ? F_RDLCK : F_WRLCK;
 	int64_t round_ns = monotonic_ns();
@@ -124,7 +124,7 @@ int pyipc_lock_file(int number, int shared, int64_t began_ns, int64_t deadline_n
 		return (int) set_lock(number, F_OFD_SETLKW, kind);
 	do
 		result = set_lock(number, F_OFD_SETLK, kind);
-	while (result == -EAGAIN && (result = nap(began_ns, round_ns, deadline_ns)) == -EAGAIN);
+	while (result == -EAGAIN && (result = nap(since_ns, round_ns, deadline_ns)) == -EAGAIN);
 	return (int) result;
 }
 

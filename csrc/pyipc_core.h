@@ -48,6 +48,84 @@ struct pyipc_member {
 int pyipc_member_join(struct pyipc_member *me, char *roster, int32_t life);
 int pyipc_member_forked(struct pyipc_member *me);
 
+/* ---- locks and their like in shared memory (sync.c, lock.c, semaphore.c, event.c, condition.c, barrier.c,
+ * rwlock.c); since_ns is when a wait began, in however many calls it is made ---- */
+
+enum {
+    PYIPC_LOCK,
+    PYIPC_SEMAPHORE,
+    PYIPC_EVENT,
+    PYIPC_CONDITION,
+    PYIPC_BARRIER,
+    PYIPC_RWLOCK,
+};
+enum {
+    PYIPC_SYNC_RECURSIVE = 1,
+    PYIPC_SYNC_STRICT = 2,
+    PYIPC_SYNC_UNDO = 4,
+    PYIPC_SYNC_BOUNDED = 8,
+};
+enum { PYIPC_MOST_PARTIES = 1 << 20 };
+
+struct pyipc_sync {
+    struct pyipc_member me;
+    char *memory;
+    uint32_t kind, flags, value;
+    int32_t spins;
+    uint64_t thread;
+    uint32_t depth, recovered;
+    uint64_t recoveries;
+};
+
+int64_t pyipc_now_sync_size(uint32_t kind, uint32_t value);
+int pyipc_now_sync_format(char *memory, uint64_t size, uint32_t kind, uint32_t flags, uint32_t value);
+int pyipc_sync_open(struct pyipc_sync *s, char *memory, uint64_t size, int32_t life, uint32_t kind);
+
+int pyipc_now_lock_try(struct pyipc_sync *s);
+int pyipc_lock_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns);
+int pyipc_lock_recover(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns);
+int pyipc_now_lock_release(struct pyipc_sync *s);
+int pyipc_now_lock_depth(const struct pyipc_sync *s);
+int pyipc_now_lock_recovered(const struct pyipc_sync *s);
+int pyipc_now_lock_held(const struct pyipc_sync *s);
+
+int pyipc_now_semaphore_try(struct pyipc_sync *s);
+int pyipc_semaphore_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns);
+int pyipc_now_semaphore_release(struct pyipc_sync *s);
+int pyipc_semaphore_release(struct pyipc_sync *s, int64_t deadline_ns);
+int64_t pyipc_semaphore_value(struct pyipc_sync *s, int64_t deadline_ns);
+
+int64_t pyipc_now_event_count(const struct pyipc_sync *s);
+int pyipc_now_event_set(struct pyipc_sync *s);
+int pyipc_now_event_clear(struct pyipc_sync *s);
+int pyipc_event_wait(struct pyipc_sync *s, uint32_t seen, int64_t since_ns, int64_t deadline_ns);
+
+int pyipc_condition_enlist(struct pyipc_sync *s, int32_t *ret_place, int64_t deadline_ns);
+int pyipc_condition_sleep(struct pyipc_sync *s, int32_t *place, int64_t since_ns, int64_t deadline_ns);
+int pyipc_condition_delist(struct pyipc_sync *s, int32_t *place, int64_t deadline_ns);
+int pyipc_condition_notify(struct pyipc_sync *s, uint32_t most, int64_t deadline_ns);
+
+struct pyipc_arrival {
+    uint32_t generation;
+    int32_t place, acts, passed;
+};
+
+int pyipc_barrier_arrive(struct pyipc_sync *s, int acts, struct pyipc_arrival *ret_arrival, int64_t since_ns,
+                         int64_t deadline_ns);
+int pyipc_barrier_wait(struct pyipc_sync *s, uint32_t generation, int64_t since_ns, int64_t deadline_ns);
+int pyipc_barrier_acted(struct pyipc_sync *s, uint32_t generation, int well, int64_t deadline_ns);
+int pyipc_barrier_leave(struct pyipc_sync *s, const struct pyipc_arrival *arrival, int64_t deadline_ns);
+int pyipc_barrier_abort(struct pyipc_sync *s, int64_t deadline_ns);
+int pyipc_barrier_reset(struct pyipc_sync *s, int64_t deadline_ns);
+int pyipc_now_barrier_broken(const struct pyipc_sync *s);
+int pyipc_barrier_waiting(struct pyipc_sync *s, int64_t deadline_ns);
+
+int pyipc_now_rwlock_try(struct pyipc_sync *s, int write);
+int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int64_t since_ns, int64_t deadline_ns);
+int pyipc_now_rwlock_release(struct pyipc_sync *s, int write);
+int pyipc_rwlock_release(struct pyipc_sync *s, int write, int64_t deadline_ns);
+int pyipc_now_rwlock_recovered(const struct pyipc_sync *s);
+
 /* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c) ---- */
 
 int pyipc_now_add_hot_calls(void);
@@ -240,7 +318,7 @@ int pyipc_memory_seal(int number, int seals);
 /* ---- files that are there to be locked (file_lock.c) ---- */
 
 int pyipc_lock_file_open(const char *path, int mode, int shared, int32_t *ret_fd);
-int pyipc_lock_file(int number, int shared, int64_t began_ns, int64_t deadline_ns);
+int pyipc_lock_file(int number, int shared, int64_t since_ns, int64_t deadline_ns);
 int pyipc_unlock_file(int number);
 
 /* ---- counters (counters.c): what these give is a counter, of any value; they cannot fail ---- */
@@ -271,7 +349,7 @@ int64_t pyipc_now_cell_version(const struct pyipc_cell *c);
 int64_t pyipc_now_cell_size(const struct pyipc_cell *c);
 int64_t pyipc_now_cell_get(const struct pyipc_cell *c, char *into, uint64_t room, uint64_t *ret_size);
 int64_t pyipc_cell_get(const struct pyipc_cell *c, char *into, uint64_t room, uint64_t *ret_size);
-int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t began_ns, int64_t deadline_ns);
+int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t since_ns, int64_t deadline_ns);
 
 /* cdef: end */
 

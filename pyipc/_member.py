@@ -108,6 +108,11 @@ class Member:
         self.state = state
         _members.add(ref(self, _members.discard))
 
+    def __del__(self) -> None:
+        # As an end, not as something that was forgotten: that is for the handle to know.
+        if hasattr(self, "life"):
+            self.life._close()
+
     def _forked(self) -> None:
         self._problem = ops.member_forked(self.state)
         if self._problem < 0:

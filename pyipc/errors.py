@@ -21,6 +21,7 @@ __all__ = (
     "LimitError",
     "NotFoundError",
     "OutOfMemoryError",
+    "OwnerDiedError",
     "PeerGoneError",
     "ProcessGoneError",
     "RemovedError",
@@ -79,6 +80,10 @@ class ClosedError(IPCError, ValueError):
 
 class OutOfMemoryError(IPCError, MemoryError):
     """The kernel has no memory for it, or no huge pages (ENOMEM)."""
+
+
+class OwnerDiedError(IPCError):
+    """Whoever had the lock has died with it (EOWNERDEAD); what it protects may be half changed."""
 
 
 class UnsupportedError(IPCError, NotImplementedError):
@@ -142,6 +147,7 @@ _BY_ERRNO: dict[int, type[IPCError]] = {
     _errno.ECONNREFUSED: PeerGoneError,
     _errno.ESRCH: ProcessGoneError,
     _errno.ENOMEM: OutOfMemoryError,
+    _errno.EOWNERDEAD: OwnerDiedError,
     _errno.ENOSYS: UnsupportedError,
     _errno.ENOTSUP: UnsupportedError,
     _errno.ENOSPC: LimitError,

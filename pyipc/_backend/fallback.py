@@ -29,6 +29,7 @@ import os
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_descriptors import *
+from .fallback_locks import *
 from .fallback_member import *
 from .fallback_memory import *
 from .fallback_passing import *
@@ -65,6 +66,7 @@ _CAPABILITIES = {
     "memory.grows_whole_or_not": False,
     "sync.counters": False,
     "sync.latest": False,
+    "sync.locks": False,
 }
 
 

@@ -80,7 +80,7 @@ def _set(number: int, kind: int) -> int:
     return -EAGAIN if result == -EACCES else int(result)
 
 
-def lock_file(number: int, shared: bool, began: int, deadline: int) -> int:
+def lock_file(number: int, shared: bool, since: int, deadline: int) -> int:
     round_began = monotonic_ns()
     while True:
         result = _set(number, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
@@ -91,7 +91,7 @@ def lock_file(number: int, shared: bool, began: int, deadline: int) -> int:
             return -ETIMEDOUT
         if now - round_began >= _ROUND_NS:
             return -EINTR
-        nap = min(max((now - began) // 10, _FIRST_NAP_NS), _LONGEST_NAP_NS)
+        nap = min(max((now - since) // 10, _FIRST_NAP_NS), _LONGEST_NAP_NS)
         sleep(min(nap, deadline - now) / 1e9)
 
 
@@ -153,5 +153,5 @@ def cell_get(state: Any) -> int | tuple[bytes, int]:
     return -ENOTSUP
 
 
-def cell_wait(state: Any, version: int, began: int, deadline: int) -> int:
+def cell_wait(state: Any, version: int, since: int, deadline: int) -> int:
     return -ENOTSUP

@@ -11,6 +11,7 @@ from .native_core import HOT, core, lib
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .native_descriptors import *
+from .native_locks import *
 from .native_mapping import *
 from .native_member import *
 from .native_memory import *
@@ -45,6 +46,7 @@ _CAPABILITIES = (
     "memory.grows_whole_or_not",
     "sync.counters",
     "sync.latest",
+    "sync.locks",
 )
 
 

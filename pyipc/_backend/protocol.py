@@ -400,8 +400,8 @@ class FileLockOps(Protocol):
     def lock_file_open(self, into: Any, path: Union[str, bytes], mode: int, shared: bool) -> int:
         """Open it, or make it with exactly this mode; -ENXIO of what is no regular file."""
 
-    def lock_file(self, number: int, shared: bool, began: int, deadline: int) -> int:
-        """Lock it; a deadline that has passed still tries once. *began* is when the wait began."""
+    def lock_file(self, number: int, shared: bool, since: int, deadline: int) -> int:
+        """Lock it; a deadline that has passed still tries once. *since* is when the wait began."""
 
     def unlock_file(self, number: int) -> int:
         """Let go of the lock."""
@@ -454,8 +454,141 @@ class CellOps(Protocol):
     def cell_get(self, state: Any) -> Union[int, tuple[bytes, int]]:
         """The newest value and its version; waits for nobody."""
 
-    def cell_wait(self, state: Any, version: int, began: int, deadline: int) -> int:
-        """Until there is a newer version than that. *began* is when the wait began."""
+    def cell_wait(self, state: Any, version: int, since: int, deadline: int) -> int:
+        """Until there is a newer version than that. *since* is when the wait began."""
+
+
+class LockOps(Protocol):
+    """Locks and their like in shared memory: csrc/lock.c and others. Each call says -ENOTCONN after a fork.
+
+    *since* is when a wait began, in however many calls it is made.
+    """
+
+    LOCK: int
+    SEMAPHORE: int
+    EVENT: int
+    CONDITION: int
+    BARRIER: int
+    RWLOCK: int
+    SYNC_RECURSIVE: int
+    SYNC_STRICT: int
+    SYNC_UNDO: int
+    SYNC_BOUNDED: int
+    MOST_PARTIES: int
+
+    def now_sync_size(self, kind: int, value: int) -> int:
+        """How much memory one takes."""
+
+    def now_sync_format(self, memory: memoryview, kind: int, flags: int, value: int) -> int:
+        """Make one in fresh memory."""
+
+    def sync_open(self, memory: memoryview, life: int, kind: int, spins: int) -> Any:
+        """The state of a handle on one; -EINVAL of what is none of this kind."""
+
+    def now_lock_try(self, state: Any) -> int:
+        """Take it, from the dead too; -EAGAIN if somebody has it, -EOWNERDEAD of a strict one."""
+
+    def lock_acquire(self, state: Any, since: int, deadline: int) -> int:
+        """The same, waiting."""
+
+    def lock_recover(self, state: Any, since: int, deadline: int) -> int:
+        """The same, from the dead too, whether it is strict or not."""
+
+    def now_lock_release(self, state: Any) -> int:
+        """Give it back; -EPERM if nobody has it, or, of a recursive one, another thread."""
+
+    def now_lock_depth(self, state: Any) -> int:
+        """How often this thread has it."""
+
+    def now_lock_recovered(self, state: Any) -> int:
+        """Whether this process has it, from one who died."""
+
+    def now_lock_held(self, state: Any) -> int:
+        """Whether anybody has it."""
+
+    def now_semaphore_try(self, state: Any) -> int:
+        """Take one; -EAGAIN if there is none, -EBUSY if others are just at it."""
+
+    def semaphore_acquire(self, state: Any, since: int, deadline: int) -> int:
+        """Wait for one."""
+
+    def now_semaphore_release(self, state: Any) -> int:
+        """Give one; -EOVERFLOW if there can be no more, -EBUSY if others are just at it."""
+
+    def semaphore_release(self, state: Any, deadline: int) -> int:
+        """The same, waiting for them."""
+
+    def semaphore_value(self, state: Any, deadline: int) -> int:
+        """How many can be taken."""
+
+    def now_event_count(self, state: Any) -> int:
+        """Of its changes: odd if it is set."""
+
+    def now_event_set(self, state: Any) -> int:
+        """Set it."""
+
+    def now_event_clear(self, state: Any) -> int:
+        """The reverse."""
+
+    def event_wait(self, state: Any, seen: int, since: int, deadline: int) -> int:
+        """Wait until the count is not any more what it was."""
+
+    def new_place(self) -> Any:
+        """What owns the place of one who waits for a condition."""
+
+    def condition_enlist(self, state: Any, place: Any, deadline: int) -> int:
+        """Be one who waits, at a place; -ENOSPC if all are taken."""
+
+    def condition_sleep(self, state: Any, place: Any, since: int, deadline: int) -> int:
+        """Wait there to be notified, and give the place up."""
+
+    def condition_delist(self, state: Any, place: Any, deadline: int) -> int:
+        """Give the place up, if it owns one; 1 if it was notified after all."""
+
+    def condition_notify(self, state: Any, most: int, deadline: int) -> int:
+        """Wake so many, at the most, of those who have waited longest: how many."""
+
+    def new_arrival(self) -> Any:
+        """Who came to a barrier: its `generation`, its `place`; whether it `acts`, or all have `passed`."""
+
+    def barrier_arrive(self, state: Any, acts: bool, arrival: Any, since: int, deadline: int) -> int:
+        """Come to it; -ECANCELED if it is broken."""
+
+    def barrier_wait(self, state: Any, generation: int, since: int, deadline: int) -> int:
+        """Wait for the others; -ECANCELED if it breaks."""
+
+    def barrier_acted(self, state: Any, generation: int, well: bool, deadline: int) -> int:
+        """The action was run."""
+
+    def barrier_leave(self, state: Any, arrival: Any, deadline: int) -> int:
+        """Go before all have come; 1 if they have."""
+
+    def barrier_abort(self, state: Any, deadline: int) -> int:
+        """Break it, for good."""
+
+    def barrier_reset(self, state: Any, deadline: int) -> int:
+        """Break it for those who wait."""
+
+    def now_barrier_broken(self, state: Any) -> int:
+        """Whether it is broken."""
+
+    def barrier_waiting(self, state: Any, deadline: int) -> int:
+        """How many wait."""
+
+    def now_rwlock_try(self, state: Any, write: bool) -> int:
+        """Take it; -EAGAIN if others have it, -EBUSY if others are just at it."""
+
+    def rwlock_acquire(self, state: Any, write: bool, since: int, deadline: int) -> int:
+        """The same, waiting."""
+
+    def now_rwlock_release(self, state: Any, write: bool) -> int:
+        """Give it back; -EPERM if this process does not have it, -EBUSY if others are just at it."""
+
+    def rwlock_release(self, state: Any, write: bool, deadline: int) -> int:
+        """The same, waiting for them."""
+
+    def now_rwlock_recovered(self, state: Any) -> int:
+        """Whether this process has it, from a writer that died."""
 
 
 class Backend(
@@ -471,6 +604,7 @@ class Backend(
     FileLockOps,
     CounterOps,
     CellOps,
+    LockOps,
     Protocol,
 ):
     """All of it."""

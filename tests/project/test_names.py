@@ -10,7 +10,7 @@ import pytest
 
 import pyipc
 
-CHAPTERS = ["pyipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sysv"]
+CHAPTERS = ["pyipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync", "pyipc.sysv"]
 
 
 @pytest.fixture(params=CHAPTERS)

@@ -1,0 +1,154 @@
+"""Conditions."""
+
+from __future__ import annotations
+
+from errno import EAGAIN, ENOSPC, ETIMEDOUT
+from time import monotonic, monotonic_ns
+
+from .._backend import ops
+from ..errors import IPCError, limit_error
+from ._handles import Acquired, fresh
+from .locks import Lock, RLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_MOST_WAITERS = 1024
+_ALL = 2**31 - 1
+
+
+class Condition(Acquired):
+    """A lock, and a place to wait under it for what others will say.
+
+    `notify` wakes exactly as many as it says, those who have waited longest, and passes over those who
+    were killed. One that is killed when it has just been woken takes its notify along. Each handle costs a
+    descriptor, and so does that of its lock; at most 1024 can wait at once.
+
+    Args:
+        lock: A `Lock` or `RLock` of this module; or it has an `RLock` of its own.
+
+    Raises:
+        UnsupportedError: Not on this backend; see `pyipc.capabilities()`.
+        LimitError: RLIMIT_NOFILE.
+    """
+
+    __slots__ = ("_lock",)
+    kind = "condition"
+    _KIND = ops.CONDITION
+
+    def __init__(self, lock: Lock | RLock | None = None) -> None:
+        self._lock = RLock() if lock is None else lock
+        super().__init__(fresh(ops.CONDITION))
+
+    def _more(self) -> tuple[Any, ...]:
+        return (self._lock,)
+
+    def _arrived_with(self, lock: Lock | RLock) -> None:  # type: ignore[override]
+        self._lock = lock
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Take its lock; False if that would have to wait, or took longer than *timeout* seconds."""
+        return self._lock.acquire(block, timeout)
+
+    def release(self) -> None:
+        """Give its lock back."""
+        self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Release the lock, wait to be notified, and take the lock again, as often as it was taken.
+
+        False if there was no notify within *timeout* seconds. The lock is taken again in any case, also if a
+        signal handler raises; if one raises again while it waits for the lock, it is not.
+
+        Raises:
+            AssertionError: This thread does not have the lock.
+            LimitError: 1024 wait already.
+            OwnerDiedError: Whoever had the lock, which is strict, has died; it is not taken.
+        """
+        depth = self._owned("wait")
+        place = ops.new_place()
+        try:
+            result = self._promptly("wait for", ops.condition_enlist, place)
+            if result == 0:
+                self._let_go(depth)
+                bound = timeout if timeout is None else max(timeout, 0)
+                result = self._until(bound, "wait for", ops.condition_sleep, place, monotonic_ns())
+            notified = result == 0 or self._delist(place)
+        except BaseException:
+            if self._delist(place):  # it is for another
+                self._notify(1)
+            raise
+        finally:
+            self._take_again(depth)
+        if result == -ENOSPC:
+            raise limit_error(ENOSPC, f"wait for {self}", "waiters", _MOST_WAITERS, None)
+        if not notified and result not in (-ETIMEDOUT, -EAGAIN):
+            raise self._error(result, "wait for")
+        return notified
+
+    def _delist(self, place: Any) -> bool:
+        return not self.closed and self._promptly("leave", ops.condition_delist, place) == 1
+
+    def _let_go(self, depth: int) -> None:
+        for _ in range(depth):
+            self._lock.release()
+
+    def _take_again(self, depth: int) -> None:
+        raised: BaseException | None = None
+        while self._lock._depth() < depth:
+            try:
+                self._lock.acquire()
+            except IPCError:
+                raise
+            except BaseException as problem:  # a signal handler's
+                if raised is not None:
+                    raise
+                raised = problem
+        if raised is not None:
+            raise raised
+
+    def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
+        """Wait until `predicate()` is true, which is asked under the lock: what it said last.
+
+        That is false if *timeout* seconds have passed.
+        """
+        end = None if timeout is None else monotonic() + timeout
+        result = predicate()
+        while not result:
+            left = None if end is None else end - monotonic()
+            if left is not None and left <= 0:
+                break
+            self.wait(left)
+            result = predicate()
+        return result
+
+    def notify(self, n: int = 1) -> None:
+        """Wake *n* of those who wait, or as many as there are.
+
+        Raises:
+            AssertionError: This thread does not have the lock.
+        """
+        self._owned("notify")
+        if n > 0:
+            self._notify(n)
+
+    def notify_all(self) -> None:
+        """Wake all who wait.
+
+        Raises:
+            AssertionError: This thread does not have the lock.
+        """
+        self.notify(_ALL)
+
+    def _notify(self, most: int) -> None:
+        result = self._promptly("notify", ops.condition_notify, min(most, _ALL))
+        if result < 0:
+            raise self._error(result, "notify")
+
+    def _owned(self, doing: str) -> int:
+        depth = self._lock._depth()
+        if not depth:
+            raise AssertionError(f"{doing}() on a condition whose lock this thread has not acquired")
+        return depth

@@ -1,0 +1,131 @@
+"""Locks."""
+
+from __future__ import annotations
+
+from errno import EAGAIN, EPERM, ETIMEDOUT
+from time import monotonic_ns
+
+from .._backend import ops
+from ._handles import Acquired, fresh, waits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class _AnyLock(Acquired):
+    """What Lock and RLock share."""
+
+    __slots__ = ()
+    _KIND = ops.LOCK
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Take it; False if that would have to wait, or took longer than *timeout* seconds.
+
+        If whoever had it has died, it is taken from the dead, and `recovered` says so.
+
+        Raises:
+            OwnerDiedError: It is strict, and whoever had it has died; see `recover`.
+        """
+        return self._acquired(block, timeout, self._call(ops.now_lock_try), ops.lock_acquire)
+
+    def _acquired(self, block: bool, timeout: float | None, result: int, call: Any) -> bool:
+        if result == -EAGAIN and waits(block, timeout):
+            before = self._depth()
+            try:
+                result = self._until(timeout, "acquire", call, monotonic_ns())
+            except BaseException:
+                if self._depth() > before:  # a signal handler raised just when it was ours
+                    self.release()
+                raise
+        if result in (-EAGAIN, -ETIMEDOUT):
+            return False
+        if result < 0:
+            raise self._error(result, "acquire")
+        return True
+
+    def _depth(self) -> int:
+        """How often this thread has it."""
+        return 0 if self.closed else int(self._call(ops.now_lock_depth))
+
+    def release(self) -> None:
+        """Give it back, and wake one who waits for it."""
+        result = self._call(ops.now_lock_release)
+        if result == -EPERM:
+            self._refuse_release()
+        if result < 0:
+            raise self._error(result, "release")
+
+    def _refuse_release(self) -> None:
+        raise NotImplementedError
+
+    def locked(self) -> bool:
+        """Whether somebody has it, dead or alive."""
+        return bool(self._call(ops.now_lock_held))
+
+    @property
+    def recovered(self) -> bool:
+        """Whether this process has it, and has it from one who died.
+
+        What the lock protects may be half changed then. It is so until the lock is released.
+        """
+        return not self.closed and bool(self._call(ops.now_lock_recovered))
+
+    def _state(self) -> str:
+        return " locked" if self.locked() else " unlocked"
+
+
+class Lock(_AnyLock):
+    """A lock that one thread has, of one process; if it dies, the next one takes it.
+
+    Like `multiprocessing.Lock`, it may be released by others than who acquired it. Each handle costs a
+    descriptor; closing it, or ending, with the lock acquired counts as dying with it.
+
+    Args:
+        strict: Once the owner has died, let `acquire` raise `OwnerDiedError` in whoever tries, until somebody
+            calls `recover`.
+
+    Raises:
+        UnsupportedError: Not on this backend; see `pyipc.capabilities()`.
+        LimitError: RLIMIT_NOFILE.
+    """
+
+    __slots__ = ()
+    kind = "lock"
+
+    def __init__(self, *, strict: bool = False) -> None:
+        super().__init__(fresh(ops.LOCK, ops.SYNC_STRICT if strict else 0))
+
+    def recover(self, timeout: float | None = None) -> bool:
+        """Take it, from the dead too, though it is strict; False if that took longer than *timeout* seconds.
+
+        What the lock protects is to be brought in order before it is released.
+        """
+        result = -EAGAIN
+        if not waits(True, timeout):
+            result = self._until(0, "recover", ops.lock_recover, monotonic_ns())
+        return self._acquired(True, timeout, result, ops.lock_recover)
+
+    def _refuse_release(self) -> None:
+        raise ValueError("release() of a lock that nobody has acquired")
+
+
+class RLock(_AnyLock):
+    """A lock that the thread that has it can acquire again; if it dies, the next one takes it.
+
+    It is released as often as it was acquired, by the same thread. Each handle costs a descriptor; closing
+    it, or ending, with the lock acquired counts as dying with it.
+
+    Raises:
+        UnsupportedError: Not on this backend; see `pyipc.capabilities()`.
+        LimitError: RLIMIT_NOFILE.
+    """
+
+    __slots__ = ()
+    kind = "recursive lock"
+
+    def __init__(self) -> None:
+        super().__init__(fresh(ops.LOCK, ops.SYNC_RECURSIVE))
+
+    def _refuse_release(self) -> None:
+        raise AssertionError("release() of a recursive lock that this thread has not acquired")
