@@ -64,7 +64,6 @@ CELL_MOST = lib.PYIPC_CELL_MOST
 cell_memory = lib.pyipc_cell_memory
 now_cell_set = lib.pyipc_now_cell_set
 now_cell_version = lib.pyipc_now_cell_version
-cell_set = lib.pyipc_cell_set
 cell_wait = lib.pyipc_cell_wait
 
 # Copying more than this takes longer than another thread should wait for the GIL.
@@ -84,6 +83,10 @@ def cell_begin(memory: Any, size: int, life: int) -> Any:
     state = ffi.new("struct pyipc_cell *")
     result = lib.pyipc_cell_open(state, ffi.from_buffer(memory), size, life)
     return result if result < 0 else state
+
+
+def cell_set(state: Any, data: Any, size: int, deadline: int) -> int:
+    return lib.pyipc_cell_set(state, ffi.from_buffer(data), size, deadline)
 
 
 def cell_get(state: Any) -> int | tuple[bytes, int]:

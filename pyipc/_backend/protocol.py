@@ -448,8 +448,8 @@ class CellOps(Protocol):
     def now_cell_set(self, state: Any, data: bytes, size: int) -> int:
         """A new value: its version, or -EAGAIN while somebody else writes."""
 
-    def cell_set(self, state: Any, data: bytes, size: int, deadline: int) -> int:
-        """The same, waiting."""
+    def cell_set(self, state: Any, data: Any, size: int, deadline: int) -> int:
+        """The same of any bytes-like object, waiting."""
 
     def cell_get(self, state: Any) -> Union[int, tuple[bytes, int]]:
         """The newest value and its version; waits for nobody."""

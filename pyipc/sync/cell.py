@@ -95,7 +95,8 @@ class Latest(SharedHandle):
         _deadline.valid(timeout)
         if type(data) is not bytes:
             view = memoryview(data)
-            data = view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
+            large = view.c_contiguous and view.nbytes > _COPY_WITH_GIL
+            data = view.cast("B") if large else view.tobytes()
         size = len(data)
         result = -EAGAIN
         if size <= _COPY_WITH_GIL:
