@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import fcntl
 import os
-from errno import EACCES, EAGAIN, EEXIST, EINTR, EINVAL, EISDIR, ENOENT, ENOSYS, ENOTSUP, ENXIO, ETIMEDOUT
+from errno import (
+    EACCES,
+    EAGAIN,
+    EBADF,
+    EEXIST,
+    EINTR,
+    EINVAL,
+    EISDIR,
+    ENOENT,
+    ENOSYS,
+    ENOTSUP,
+    ENXIO,
+    ETIMEDOUT,
+)
 from stat import S_ISREG
 from time import monotonic_ns, sleep
 
@@ -72,7 +85,7 @@ def _create(into: Any, path: str | bytes, mode: int) -> int:
 
 def _set(number: int, kind: int) -> int:
     # struct flock: the kind, and zeros: of the whole file.
-    result = call(fcntl.fcntl, number, _SETLK, kind.to_bytes(2, "little") + bytes(30))
+    result = call(fcntl.fcntl, number, _SETLK, kind.to_bytes(2, "little") + bytes(30), invalid=EBADF)
     if isinstance(result, bytes):
         return 0
     if result in (-EINVAL, -ENOSYS):

@@ -1,4 +1,4 @@
-"""CPython's own tests of multiprocessing's Value and Array, as its module `test` has them, with ours in place."""
+"""CPython's own tests of multiprocessing's Value and Array, with ours in their place."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if importlib.util.find_spec("test") is None or importlib.util.find_spec("test._t
 
 pytestmark = [pytest.mark.needs("sync.locks"), pytest.mark.timeout(150)]
 
-# Nothing is left out. (Those of the module sharedctypes are of its RawValue, copy and synchronized, which have
-# no counterpart here.)
+# How many there are at least: none is left out. (Those of multiprocessing.sharedctypes are about its own
+# functions, copy and synchronized among them, which have no counterpart here.)
 LEAST = {"Value": 3, "Array": 4}
 
 

@@ -256,33 +256,26 @@ def test_nonsense_from_others_is_an_error(cell, size):
 # ---- waiting ----
 
 
+def wait_and_get(cell, version, timeout):
+    return cell.wait(version, timeout) and cell.get() == (b"new", version + 1)
+
+
 @needed
-def test_a_wait_ends_with_a_newer_value(cell):
-    for timeout in None, PATIENCE:
-        version = cell.version
-        pids = [
-            forked(lambda: cell.wait(version, timeout) and cell.get() == (b"new", version + 1))
-            for _ in range(3)
-        ]
+@pytest.mark.parametrize("timeout", [None, PATIENCE])
+def test_a_wait_ends_with_a_newer_value(cell, timeout, until):
+    for version in range(3):
+        pids = [forked(wait_and_get, cell, version, timeout) for _ in range(3)]
         for pid in pids:
-            wait_until_it_waits(pid)
+            until(lambda pid=pid: is_asleep(pid))
         cell.set(b"new")
         assert all(map(ended_well, pids))
         assert cell.wait(version) is True  # it is there already
         assert cell.wait(version, 0) is True
 
 
-def wait_until_it_waits(pid):
-    give_up = time.monotonic() + PATIENCE
-    while Path(f"/proc/{pid}/wchan").read_text() not in (
-        "futex_wait_queue",
-        "futex_wait_queue_me",
-        "futex_do_wait",
-    ):
-        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S":
-            return  # the kernel does not name its places
-        assert time.monotonic() < give_up
-        time.sleep(0.001)  # between two looks at the fact
+def is_asleep(pid):
+    """It has one thread, and nothing else to sleep for."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
 
 
 @needed
