@@ -127,14 +127,16 @@ int pyipc_cell_open(struct pyipc_cell *c, char *memory, uint64_t size, int32_t l
 
 static void store_words(uint64_t *to, const char *from, uint64_t size)
 {
-	for (; size > 0; to++) {
-		uint64_t part = size < sizeof *to ? size : sizeof *to;
-		uint64_t word = 0;
+	uint64_t whole = size / sizeof *to, word;
 
-		memcpy(&word, from, part);
-		__atomic_store_n(to, word, __ATOMIC_RELEASE);
-		from += part;
-		size -= part;
+	for (uint64_t i = 0; i < whole; i++) {
+		memcpy(&word, from + i * sizeof word, sizeof word);
+		__atomic_store_n(&to[i], word, __ATOMIC_RELEASE);
+	}
+	if (size % sizeof word) {
+		word = 0;
+		memcpy(&word, from + whole * sizeof word, size % sizeof word);
+		__atomic_store_n(&to[whole], word, __ATOMIC_RELEASE);
 	}
 }
 
@@ -192,13 +194,15 @@ int64_t pyipc_cell_set(struct pyipc_cell *c, const char *data, uint64_t size, in
 
 static void load_words(char *to, const uint64_t *from, uint64_t size)
 {
-	for (; size > 0; from++) {
-		uint64_t part = size < sizeof *from ? size : sizeof *from;
-		uint64_t word = __atomic_load_n(from, __ATOMIC_ACQUIRE);
+	uint64_t whole = size / sizeof *from, word;
 
-		memcpy(to, &word, part);
-		to += part;
-		size -= part;
+	for (uint64_t i = 0; i < whole; i++) {
+		word = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+		memcpy(to + i * sizeof word, &word, sizeof word);
+	}
+	if (size % sizeof word) {
+		word = __atomic_load_n(&from[whole], __ATOMIC_ACQUIRE);
+		memcpy(to + whole * sizeof word, &word, size % sizeof word);
 	}
 }
 

@@ -25,9 +25,7 @@
 #include <string.h>
 
 #include "python_face.h"
-
-/* Copies up to this size keep the GIL: _COPY_WITH_GIL in _backend/native_mapping.py. */
-enum { COPY_WITH_GIL = 65536 };
+#include "python_values.h"
 
 /* Likewise: heap types may export buffers since 3.9, and Py_buffer has not changed since 3.3, but
  * the limited API has it, by name, only from 3.11 on.  This is its layout. */
@@ -54,17 +52,6 @@ static struct {
 } known;
 
 /* ---- arguments ---- */
-
-/* Start over in Python: the method _py_NAME, with the same arguments. */
-static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
-			   PyObject *names)
-{
-	PyObject *method = PyObject_GetAttrString(self, name);
-	PyObject *result = method ? start_over(method, args, count, names) : NULL;
-
-	Py_XDECREF(method);
-	return result;
-}
 
 /* No argument, or a timeout. */
 static int at_most_a_timeout(PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -528,6 +515,9 @@ static const struct {
 	{ "write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
 	{ "reattach", reattach, "($self, *, read_only=False, address=None)" },
 	{ "detach", detach, "($self)" },
+	{ "add", pyipc_python_add, "($self, n=1)" },
+	{ "set", pyipc_python_set, "($self, data, timeout=None)" },
+	{ "get", pyipc_python_get, "($self)" },
 };
 
 /* A method descriptor for ever: classes do not go away, so neither does its definition. */

@@ -19,6 +19,9 @@
 
 typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
+/* Copies up to this size keep the GIL: _COPY_WITH_GIL in _backend/native_*.py. */
+enum { COPY_WITH_GIL = 65536 };
+
 static inline PyObject *none(void)
 {
 	Py_INCREF(Py_None);
@@ -47,6 +50,17 @@ static inline PyObject *start_over(PyObject *python, PyObject *const *args, Py_s
 done:
 	Py_XDECREF(positional);
 	Py_XDECREF(keywords);
+	return result;
+}
+
+/* Start over in Python: the method _py_NAME, with the same arguments. */
+static inline PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
+				  PyObject *names)
+{
+	PyObject *method = PyObject_GetAttrString(self, name);
+	PyObject *result = method ? start_over(method, args, count, names) : NULL;
+
+	Py_XDECREF(method);
 	return result;
 }
 

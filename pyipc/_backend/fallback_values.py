@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = (
     "CELL_MOST",
     "COUNTER_STRIDE",
+    "address_of",
     "cell_begin",
     "cell_format",
     "cell_get",
@@ -116,6 +117,10 @@ def unlock_file(number: int) -> int:
 
 CELL_MOST = 1 << 26
 COUNTER_STRIDE = 128
+
+
+def address_of(memory: Any) -> int:
+    return 0
 
 
 def counters(memory: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EMSGSIZE
 from os import fsencode
 
-from .native_core import ffi, lib
+from .native_core import HOT, ffi, lib
 from .native_descriptors import cell
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = (
     "CELL_MOST",
     "COUNTER_STRIDE",
+    "address_of",
     "cell_begin",
     "cell_format",
     "cell_get",
@@ -41,6 +42,10 @@ unlock_file = lib.pyipc_unlock_file
 
 def lock_file_open(into: Any, path: str | bytes, mode: int, shared: bool) -> int:
     return lib.pyipc_lock_file_open(fsencode(path), mode, shared, cell(into))
+
+
+def address_of(memory: Any) -> int:
+    return int(ffi.cast("intptr_t", memory)) if HOT else 0
 
 
 # ---- counters ----

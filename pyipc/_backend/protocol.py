@@ -412,6 +412,9 @@ class CounterOps(Protocol):
 
     COUNTER_STRIDE: int
 
+    def address_of(self, state: Any) -> int:
+        """Where counters, or the state of a cell, lie, for C to stand in for calls; 0 if none does."""
+
     def counters(self, memory: Memory) -> Any:
         """Its counters, one each COUNTER_STRIDE bytes; keeps it alive. -ENOTSUP if there can be none."""
 

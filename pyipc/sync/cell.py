@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _COPY_WITH_GIL = 65536
 
 
+@ops.accelerate("get", "set")
 class Latest(SharedHandle):
     """One value of bytes, of which the newest counts: a state, a position, the last picture.
 
@@ -39,7 +40,7 @@ class Latest(SharedHandle):
         OutOfMemoryError, LimitError: There is not that much memory; RLIMIT_NOFILE.
     """
 
-    __slots__ = ()
+    __slots__ = ("_address",)
     kind = "latest value"
 
     def __init__(self, size: int) -> None:
@@ -59,15 +60,27 @@ class Latest(SharedHandle):
         with_memory = shared_memory(total, doing)
         try:
             reserve(with_memory, total, doing)
-            super().__init__(Member(with_memory.fileno(), begin))
+            self._begin(Member(with_memory.fileno(), begin))
         finally:
             with_memory._close()
+
+    def _begin(self, member: Member) -> None:
+        super().__init__(member)
+        self._address = ops.address_of(member.state)
+
+    def close(self) -> None:
+        """Let go of it; the kernel frees it with the last who has it. Closing again does nothing.
+
+        Threads of this process that wait on this handle get `ClosedError`.
+        """
+        self._address = 0  # first, since C uses it
+        super().close()
 
     @classmethod
     def _arrived(cls, owners: list[Descriptor]) -> Latest:
         cell = cls.__new__(cls)
         try:
-            SharedHandle.__init__(cell, Member(owners[0].fileno(), _begin))
+            cell._begin(Member(owners[0].fileno(), _begin))
         finally:
             owners[0]._close()
         return cell

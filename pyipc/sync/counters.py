@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class _Counting:
     """What a counter and an array of them share."""
 
-    __slots__ = ("__weakref__", "_block", "_counters")
+    __slots__ = ("__weakref__", "_address", "_block", "_counters")
     _block: Block | None
 
     def __init__(self, block: Block) -> None:
@@ -30,6 +30,7 @@ class _Counting:
             raise error(-counters, "count in shared memory")
         self._block = block
         self._counters = counters
+        self._address = ops.address_of(counters)
 
     @property
     def closed(self) -> bool:
@@ -38,6 +39,7 @@ class _Counting:
 
     def close(self) -> None:
         """Let go of it; the kernel frees it with the last who has it. Closing again does nothing."""
+        self._address = 0  # first, since C uses it
         self._block = None
         self._counters = None
 
@@ -75,6 +77,7 @@ def _fresh(count: int) -> Block:
     return Block(count * ops.COUNTER_STRIDE)
 
 
+@ops.accelerate("add")
 class Counter(_Counting):
     """A number of 64 bits, -2**63 to 2**63-1, that processes count in together.
 

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * python_values.c -- a thin CPython face on counters and on the latest value; hot_calls.c says why, and
+ * by which rules.
+ *
+ * The handle has an int, where the counter or the state of the cell lies: 0 once it is closed, and
+ * before that memory goes.  Who lets go of the GIL holds the handle's part in it meanwhile.
+ */
+#include <patchlevel.h>		/* PYPY_VERSION */
+#include <pyconfig.h>		/* Py_GIL_DISABLED */
+
+#if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
+
+#include "python_face.h"
+#include "python_values.h"
+
+static void *address_of(PyObject *handle)
+{
+	static PyObject *name;	/* never changes once it is made */
+	PyObject *value;
+	void *address;
+
+	if (!name)
+		name = PyUnicode_InternFromString("_address");
+	value = name ? PyObject_GetAttr(handle, name) : NULL;
+	address = value ? PyLong_AsVoidPtr(value) : NULL;
+	Py_XDECREF(value);
+	if (!address)
+		PyErr_Clear();
+	return address;
+}
+
+/* A number for the answer, unless the call has to start over. */
+static PyObject *number_or(int64_t number, PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
+			   PyObject *names)
+{
+	return number >= 0 ? PyLong_FromLongLong(number) : in_python(self, name, args, count, names);
+}
+
+PyObject *pyipc_python_add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	int64_t *counters = address_of(self);
+	long long n;
+
+	if (counters && count <= 1 && !names && plain_number(count ? args[0] : NULL, 1, &n))
+		return PyLong_FromLongLong(pyipc_now_counter_add(counters, 0, n));
+	return in_python(self, "_py_add", args, count, names);
+}
+
+PyObject *pyipc_python_set(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct pyipc_cell *c = address_of(self);
+	int64_t version = -EAGAIN;
+
+	if (c && count == 1 && !names && PyBytes_CheckExact(args[0]) && PyBytes_Size(args[0]) <= COPY_WITH_GIL)
+		version = pyipc_now_cell_set(c, PyBytes_AsString(args[0]), (uint64_t) PyBytes_Size(args[0]));
+	return number_or(version, self, "_py_set", args, count, names);
+}
+
+/* The version; negative too if the newest value has another size by now. */
+static int64_t copy_value(PyObject *self, const struct pyipc_cell *c, PyObject *bytes)
+{
+	char *into = PyBytes_AsString(bytes);
+	uint64_t room = (uint64_t) PyBytes_Size(bytes), size = 0;
+	int64_t version;
+
+	if (room <= COPY_WITH_GIL) {
+		version = pyipc_now_cell_get(c, into, room, &size);
+	} else {
+		PyObject *part = PyObject_GetAttrString(self, "_member");
+
+		if (!part)
+			return -EBADF;
+		Py_BEGIN_ALLOW_THREADS
+		version = pyipc_cell_get(c, into, room, &size);
+		Py_END_ALLOW_THREADS
+		Py_DECREF(part);
+	}
+	return size == room ? version : -EAGAIN;
+}
+
+static PyObject *value_of(PyObject *self, const struct pyipc_cell *c)
+{
+	int64_t size = pyipc_now_cell_size(c), version = -1;
+	PyObject *bytes = size >= 0 ? PyBytes_FromStringAndSize(NULL, size) : NULL;
+	PyObject *pair = bytes ? PyTuple_New(2) : NULL;
+	PyObject *number = NULL;
+
+	if (pair && (version = copy_value(self, c, bytes)) >= 0)
+		number = PyLong_FromLongLong(version);
+	if (number) {
+		(void) PyTuple_SetItem(pair, 0, bytes);
+		(void) PyTuple_SetItem(pair, 1, number);
+		return pair;
+	}
+	Py_XDECREF(bytes);
+	Py_XDECREF(pair);
+	PyErr_Clear();
+	return NULL;
+}
+
+PyObject *pyipc_python_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct pyipc_cell *c = count == 0 && !names ? address_of(self) : NULL;
+	PyObject *pair = c ? value_of(self, c) : NULL;
+
+	return pair ? pair : in_python(self, "_py_get", args, count, names);
+}
+
+#endif
