@@ -4,7 +4,7 @@
  * by which rules.
  *
  * The handle has an int, where the counter or the state of the cell lies: 0 once it is closed, and
- * before that memory goes.  Who lets go of the GIL holds the handle's part in it meanwhile.
+ * before that memory goes.  Who may let go of the GIL holds the handle's part in it meanwhile.
  */
 #include <patchlevel.h>		/* PYPY_VERSION */
 #include <pyconfig.h>		/* Py_GIL_DISABLED */
@@ -14,20 +14,37 @@
 #include "python_face.h"
 #include "python_values.h"
 
+/* Names that never change once they are made. */
+static PyObject *known(const char *name, PyObject **kept)
+{
+	if (!*kept)
+		*kept = PyUnicode_InternFromString(name);
+	return *kept;
+}
+
 static void *address_of(PyObject *handle)
 {
-	static PyObject *name;	/* never changes once it is made */
-	PyObject *value;
-	void *address;
+	static PyObject *kept;
+	PyObject *name = known("_address", &kept);
+	PyObject *value = name ? PyObject_GetAttr(handle, name) : NULL;
+	void *address = value ? PyLong_AsVoidPtr(value) : NULL;
 
-	if (!name)
-		name = PyUnicode_InternFromString("_address");
-	value = name ? PyObject_GetAttr(handle, name) : NULL;
-	address = value ? PyLong_AsVoidPtr(value) : NULL;
 	Py_XDECREF(value);
 	if (!address)
 		PyErr_Clear();
 	return address;
+}
+
+/* Its state stays for as long as we have it. */
+static PyObject *part_of(PyObject *handle)
+{
+	static PyObject *kept;
+	PyObject *name = known("_member", &kept);
+	PyObject *part = name ? PyObject_GetAttr(handle, name) : NULL;
+
+	if (!part)
+		PyErr_Clear();
+	return part;
 }
 
 /* A number for the answer, unless the call has to start over. */
@@ -58,7 +75,7 @@ PyObject *pyipc_python_set(PyObject *self, PyObject *const *args, Py_ssize_t cou
 }
 
 /* The version; negative too if the newest value has another size by now. */
-static int64_t copy_value(PyObject *self, const struct pyipc_cell *c, PyObject *bytes)
+static int64_t copy_value(const struct pyipc_cell *c, PyObject *bytes)
 {
 	char *into = PyBytes_AsString(bytes);
 	uint64_t room = (uint64_t) PyBytes_Size(bytes), size = 0;
@@ -67,26 +84,22 @@ static int64_t copy_value(PyObject *self, const struct pyipc_cell *c, PyObject *
 	if (room <= COPY_WITH_GIL) {
 		version = pyipc_now_cell_get(c, into, room, &size);
 	} else {
-		PyObject *part = PyObject_GetAttrString(self, "_member");
-
-		if (!part)
-			return -EBADF;
 		Py_BEGIN_ALLOW_THREADS
 		version = pyipc_cell_get(c, into, room, &size);
 		Py_END_ALLOW_THREADS
-		Py_DECREF(part);
 	}
 	return size == room ? version : -EAGAIN;
 }
 
-static PyObject *value_of(PyObject *self, const struct pyipc_cell *c)
+/* To make an object may run the garbage collector, and so any Python code: it may close the handle. */
+static PyObject *value_of(const struct pyipc_cell *c)
 {
 	int64_t size = pyipc_now_cell_size(c), version = -1;
 	PyObject *bytes = size >= 0 ? PyBytes_FromStringAndSize(NULL, size) : NULL;
 	PyObject *pair = bytes ? PyTuple_New(2) : NULL;
 	PyObject *number = NULL;
 
-	if (pair && (version = copy_value(self, c, bytes)) >= 0)
+	if (pair && (version = copy_value(c, bytes)) >= 0)
 		number = PyLong_FromLongLong(version);
 	if (number) {
 		(void) PyTuple_SetItem(pair, 0, bytes);
@@ -101,9 +114,11 @@ static PyObject *value_of(PyObject *self, const struct pyipc_cell *c)
 
 PyObject *pyipc_python_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	struct pyipc_cell *c = count == 0 && !names ? address_of(self) : NULL;
-	PyObject *pair = c ? value_of(self, c) : NULL;
+	PyObject *part = count == 0 && !names ? part_of(self) : NULL;
+	struct pyipc_cell *c = part ? address_of(self) : NULL;
+	PyObject *pair = c ? value_of(c) : NULL;
 
+	Py_XDECREF(part);
 	return pair ? pair : in_python(self, "_py_get", args, count, names);
 }
 

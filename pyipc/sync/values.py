@@ -176,12 +176,18 @@ def _with_lock(shared: Any, lock: Any) -> Any:
 
 def _locked(name: str) -> property:
     def get(self: SynchronizedBase) -> Any:
-        with self._lock:
+        self.acquire()  # which is faster than a `with`
+        try:
             return getattr(self._shared, name)
+        finally:
+            self.release()
 
     def put(self: SynchronizedBase, value: Any) -> None:
-        with self._lock:
+        self.acquire()
+        try:
             setattr(self._shared, name, value)
+        finally:
+            self.release()
 
     return property(get, put, doc=f"Its {name}, under the lock.")
 
@@ -241,12 +247,18 @@ class SynchronizedArray(SynchronizedBase):
         return len(self._shared)
 
     def __getitem__(self, place: Any) -> Any:
-        with self._lock:
+        self.acquire()
+        try:
             return self._shared[place]
+        finally:
+            self.release()
 
     def __setitem__(self, place: Any, value: Any) -> None:
-        with self._lock:
+        self.acquire()
+        try:
             self._shared[place] = value
+        finally:
+            self.release()
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.__getitem__, range(len(self)))

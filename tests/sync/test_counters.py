@@ -223,3 +223,21 @@ def test_many_processes_lose_nothing():
         for pid in pids:
             os.waitpid(pid, 0)
         assert counter.value == 80_000
+
+
+@needed
+def test_what_c_stands_in_for_does_what_python_does():
+    with Counter() as counter:
+        slow = getattr(counter, "_py_add", counter.add)
+        assert [counter.add(), slow(), counter.add(5), slow(5), counter.add(n=-2), slow(n=-2)] == [
+            1,
+            2,
+            7,
+            12,
+            10,
+            8,
+        ]
+        assert counter.add(True) == 9
+        for call in counter.add, slow:
+            with pytest.raises(TypeError):
+                call(1, 2)

@@ -361,3 +361,46 @@ def test_threads_share_one_handle(cell):
     for reader in readers:
         reader.join()
     assert cell.version == 3000
+
+
+@needed
+@pytest.mark.parametrize("size", [10, 1_000_000])
+def test_closing_while_others_read_is_an_error_for_them_and_no_crash(size):
+    for _ in range(5):
+        cell = Latest(size)
+        cell.set(bytes(size))
+        outcomes = []
+
+        def read(cell=cell, outcomes=outcomes):
+            try:
+                while True:
+                    cell.get()
+                    cell.set(b"x" * size)
+            except pyipc.ClosedError as problem:
+                outcomes.append(type(problem))
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        cell.wait(5, PATIENCE)
+        cell.close()
+        for reader in readers:
+            reader.join()
+        assert outcomes == [pyipc.ClosedError] * 3
+
+
+@needed
+def test_what_c_stands_in_for_does_what_python_does(cell):
+    slow_set, slow_get = (getattr(cell, f"_py_{name}", getattr(cell, name)) for name in ("set", "get"))
+    for data in b"", b"x", b"12345678", bytes(1000):
+        version = cell.set(data)
+        assert slow_get() == cell.get() == (data, version)
+        assert slow_set(data) == version + 1
+        assert slow_get() == cell.get() == (data, version + 1)
+        assert cell.set(data=data) == cell.set(data, timeout=1) - 1
+    for call in cell.set, slow_set:
+        with pytest.raises(ValueError, match="1001 bytes"):
+            call(bytes(1001))
+    for wrong in (lambda: cell.get(1)), (lambda: cell.set()), (lambda: cell.set(b"x", 1, 2)):
+        with pytest.raises(TypeError):
+            wrong()
