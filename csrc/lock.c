@@ -128,19 +128,25 @@ static int acquire(struct pyipc_sync *s, int from_the_dead, int64_t since_ns, in
 }
 
 /* Wait for it: 0, or -EOWNERDEAD of a strict lock. */
-int pyipc_lock_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns)
+int pyipc_lock_acquire(struct pyipc_sync *s, int32_t *ret_taken, int64_t since_ns, int64_t deadline_ns)
 {
-	if (s->me.id == 0)
-		return -ENOTCONN;
-	return again(s) ? 0 : acquire(s, !(s->flags & PYIPC_SYNC_STRICT), since_ns, deadline_ns);
+	int result = s->me.id == 0 ? -ENOTCONN : 0;
+
+	if (result == 0 && !again(s))
+		result = acquire(s, !(s->flags & PYIPC_SYNC_STRICT), since_ns, deadline_ns);
+	if (result == 0)
+		*ret_taken = 1;
+	return result;
 }
 
 /* The same, from the dead too, whether it is strict or not. */
-int pyipc_lock_recover(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns)
+int pyipc_lock_recover(struct pyipc_sync *s, int32_t *ret_taken, int64_t since_ns, int64_t deadline_ns)
 {
-	if (s->me.id == 0)
-		return -ENOTCONN;
-	return again(s) ? 0 : acquire(s, 1, since_ns, deadline_ns);
+	int result = s->me.id == 0 ? -ENOTCONN : acquire(s, 1, since_ns, deadline_ns);
+
+	if (result == 0)
+		*ret_taken = 1;
+	return result;
 }
 
 /* -EPERM if nobody has it; of a recursive one, if another thread has. */
@@ -157,6 +163,7 @@ int pyipc_now_lock_release(struct pyipc_sync *s)
 		if (depth > 1)
 			return 0;
 	}
+	store_long(&s->thread, 0);	/* first: the next owner's id may be the same */
 	before = __atomic_exchange_n(word_of(s), 0, __ATOMIC_RELEASE);
 	if (before & GUARD_WAITERS)
 		pyipc_guard_wake(word_of(s));

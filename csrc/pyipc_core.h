@@ -49,7 +49,7 @@ int pyipc_member_join(struct pyipc_member *me, char *roster, int32_t life);
 int pyipc_member_forked(struct pyipc_member *me);
 
 /* ---- locks and their like in shared memory (sync.c, lock.c, semaphore.c, event.c, condition.c, barrier.c,
- * rwlock.c); since_ns is when a wait began, in however many calls it is made ---- */
+ * rwlock.c); since_ns is when a wait began, in however many calls it is made; ret_taken becomes 1 ---- */
 
 enum {
     PYIPC_LOCK,
@@ -82,15 +82,15 @@ int pyipc_now_sync_format(char *memory, uint64_t size, uint32_t kind, uint32_t f
 int pyipc_sync_open(struct pyipc_sync *s, char *memory, uint64_t size, int32_t life, uint32_t kind);
 
 int pyipc_now_lock_try(struct pyipc_sync *s);
-int pyipc_lock_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns);
-int pyipc_lock_recover(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns);
+int pyipc_lock_acquire(struct pyipc_sync *s, int32_t *ret_taken, int64_t since_ns, int64_t deadline_ns);
+int pyipc_lock_recover(struct pyipc_sync *s, int32_t *ret_taken, int64_t since_ns, int64_t deadline_ns);
 int pyipc_now_lock_release(struct pyipc_sync *s);
 int pyipc_now_lock_depth(const struct pyipc_sync *s);
 int pyipc_now_lock_recovered(const struct pyipc_sync *s);
 int pyipc_now_lock_held(const struct pyipc_sync *s);
 
 int pyipc_now_semaphore_try(struct pyipc_sync *s);
-int pyipc_semaphore_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns);
+int pyipc_semaphore_acquire(struct pyipc_sync *s, int32_t *ret_taken, int64_t since_ns, int64_t deadline_ns);
 int pyipc_now_semaphore_release(struct pyipc_sync *s);
 int pyipc_semaphore_release(struct pyipc_sync *s, int64_t deadline_ns);
 int64_t pyipc_semaphore_value(struct pyipc_sync *s, int64_t deadline_ns);
@@ -121,7 +121,8 @@ int pyipc_now_barrier_broken(const struct pyipc_sync *s);
 int pyipc_barrier_waiting(struct pyipc_sync *s, int64_t deadline_ns);
 
 int pyipc_now_rwlock_try(struct pyipc_sync *s, int write);
-int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int64_t since_ns, int64_t deadline_ns);
+int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int32_t *ret_taken, int64_t since_ns,
+                         int64_t deadline_ns);
 int pyipc_now_rwlock_release(struct pyipc_sync *s, int write);
 int pyipc_rwlock_release(struct pyipc_sync *s, int write, int64_t deadline_ns);
 int pyipc_now_rwlock_recovered(const struct pyipc_sync *s);

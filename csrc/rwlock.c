@@ -169,7 +169,8 @@ static int give_up(struct pyipc_sync *s, int write, int why)
 	return why;
 }
 
-int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int64_t since_ns, int64_t deadline_ns)
+int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int32_t *ret_taken, int64_t since_ns,
+			 int64_t deadline_ns)
 {
 	struct patience p = be_patient(since_ns, deadline_ns);
 	struct rwlock_words *w = words_of(s);
@@ -186,8 +187,10 @@ int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int64_t since_ns, int6
 		else if (write)
 			(void) want_no_more(s);
 		leave(s, 0);
-		if (result == 0)
+		if (result == 0) {
+			*ret_taken = 1;
 			return 0;
+		}
 		result = sleep_a_slice(&w->wakes, seen, &p);
 		if (result < 0)
 			break;

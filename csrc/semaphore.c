@@ -133,7 +133,7 @@ static void spin(const struct pyipc_sync *s)
 }
 
 /* Wait for one.  The wake that a sleeper has had was perhaps for several permits, so it passes it on. */
-int pyipc_semaphore_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t deadline_ns)
+int pyipc_semaphore_acquire(struct pyipc_sync *s, int32_t *ret_taken, int64_t since_ns, int64_t deadline_ns)
 {
 	struct patience p = be_patient(since_ns, deadline_ns);
 	struct semaphore_words *w = words_of(s);
@@ -147,8 +147,10 @@ int pyipc_semaphore_acquire(struct pyipc_sync *s, int64_t since_ns, int64_t dead
 		if (has_slept || result < 0)
 			store(&w->sleepers, 1);
 		leave(s, has_slept && result == 0 && free_of(s) > 0);
-		if (result == 0)
-			break;
+		if (result == 0) {
+			*ret_taken = 1;
+			return 0;
+		}
 		result = sleep_a_slice(&w->wakes, seen, &p);
 		if (result < 0)
 			break;

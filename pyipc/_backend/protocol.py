@@ -491,10 +491,10 @@ class LockOps(Protocol):
     def now_lock_try(self, state: Any) -> int:
         """Take it, from the dead too; -EAGAIN if somebody has it, -EOWNERDEAD of a strict one."""
 
-    def lock_acquire(self, state: Any, since: int, deadline: int) -> int:
+    def lock_acquire(self, state: Any, taken: Any, since: int, deadline: int) -> int:
         """The same, waiting."""
 
-    def lock_recover(self, state: Any, since: int, deadline: int) -> int:
+    def lock_recover(self, state: Any, taken: Any, since: int, deadline: int) -> int:
         """The same, from the dead too, whether it is strict or not."""
 
     def now_lock_release(self, state: Any) -> int:
@@ -512,7 +512,7 @@ class LockOps(Protocol):
     def now_semaphore_try(self, state: Any) -> int:
         """Take one; -EAGAIN if there is none, -EBUSY if others are just at it."""
 
-    def semaphore_acquire(self, state: Any, since: int, deadline: int) -> int:
+    def semaphore_acquire(self, state: Any, taken: Any, since: int, deadline: int) -> int:
         """Wait for one."""
 
     def now_semaphore_release(self, state: Any) -> int:
@@ -537,7 +537,10 @@ class LockOps(Protocol):
         """Wait until the count is not any more what it was."""
 
     def new_place(self) -> Any:
-        """What owns the place of one who waits for a condition."""
+        """What owns a place among those who wait for a condition, or says with 1 that something was taken.
+
+        C writes it, before any signal handler can run; -1 is none.
+        """
 
     def condition_enlist(self, state: Any, place: Any, deadline: int) -> int:
         """Be one who waits, at a place; -ENOSPC if all are taken."""
@@ -581,7 +584,7 @@ class LockOps(Protocol):
     def now_rwlock_try(self, state: Any, write: bool) -> int:
         """Take it; -EAGAIN if others have it, -EBUSY if others are just at it."""
 
-    def rwlock_acquire(self, state: Any, write: bool, since: int, deadline: int) -> int:
+    def rwlock_acquire(self, state: Any, write: bool, taken: Any, since: int, deadline: int) -> int:
         """The same, waiting."""
 
     def now_rwlock_release(self, state: Any, write: bool) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from errno import EAGAIN, EBUSY, ETIMEDOUT
+from time import monotonic_ns
+
 from .. import _member
 from .._backend import ops
 from .._member import Member, SharedHandle
@@ -9,6 +12,7 @@ from ..errors import check
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, TypeVar
 
@@ -65,13 +69,39 @@ class SyncHandle(SharedHandle):
         self._arrived_with(*more)
         return self
 
-    def _arrived_with(self) -> None:
+    def _arrived_with(self, *more: Any) -> None:
         """What `_more` gave."""
 
     def _promptly(self, doing: str, call: Any, *arguments: Any) -> int:
         """A call that waits for nobody but those who are just at it."""
         result: int = self._until(None, doing, call, *arguments)
         return result
+
+    def _taken(
+        self,
+        result: int,
+        block: bool,
+        timeout: float | None,
+        give: Callable[[], None],
+        call: Any,
+        *arguments: Any,
+    ) -> bool:
+        """Go on from what a try has said: whether it is ours in the end."""
+        may_wait = waits(block, timeout)
+        if result == -EBUSY or (result == -EAGAIN and may_wait):
+            taken = ops.new_place()
+            try:
+                within = timeout if may_wait else 0
+                result = self._until(within, "acquire", call, *arguments, taken, monotonic_ns())
+            except BaseException:
+                if taken[0] == 1 and not self.closed:  # a signal handler raised just when it was ours
+                    give()
+                raise
+        if result in (-EAGAIN, -ETIMEDOUT):
+            return False
+        if result < 0:
+            raise self._error(result, "acquire")
+        return True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} at {id(self):#x}{' closed' if self.closed else self._state()}>"

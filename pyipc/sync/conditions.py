@@ -34,19 +34,30 @@ class Condition(Acquired):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_is_its_own", "_lock")
     kind = "condition"
     _KIND = ops.CONDITION
 
     def __init__(self, lock: Lock | RLock | None = None) -> None:
-        self._lock = RLock() if lock is None else lock
+        self._arrived_with(RLock() if lock is None else lock, lock is None)
         super().__init__(fresh(ops.CONDITION))
 
     def _more(self) -> tuple[Any, ...]:
-        return (self._lock,)
+        return (self._lock, self._is_its_own)
 
-    def _arrived_with(self, lock: Lock | RLock) -> None:  # type: ignore[override]
-        self._lock = lock
+    def _arrived_with(self, *more: Any) -> None:
+        self._lock: Lock | RLock
+        self._is_its_own: bool
+        self._lock, self._is_its_own = more
+
+    def close(self) -> None:
+        """Let go of it, and of the lock if it is its own.
+
+        Threads of this process that wait on this handle get `ClosedError`. Closing again does nothing.
+        """
+        super().close()
+        if self._is_its_own:
+            self._lock.close()
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take its lock; False if that would have to wait, or took longer than *timeout* seconds."""

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EPERM, ETIMEDOUT
-from time import monotonic_ns
+from errno import EBUSY, EPERM
 
 from .._backend import ops
-from ._handles import Acquired, fresh, waits
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from ._handles import Acquired, fresh
 
 
 class _AnyLock(Acquired):
@@ -27,22 +22,8 @@ class _AnyLock(Acquired):
         Raises:
             OwnerDiedError: It is strict, and whoever had it has died; see `recover`.
         """
-        return self._acquired(block, timeout, self._call(ops.now_lock_try), ops.lock_acquire)
-
-    def _acquired(self, block: bool, timeout: float | None, result: int, call: Any) -> bool:
-        if result == -EAGAIN and waits(block, timeout):
-            before = self._depth()
-            try:
-                result = self._until(timeout, "acquire", call, monotonic_ns())
-            except BaseException:
-                if self._depth() > before:  # a signal handler raised just when it was ours
-                    self.release()
-                raise
-        if result in (-EAGAIN, -ETIMEDOUT):
-            return False
-        if result < 0:
-            raise self._error(result, "acquire")
-        return True
+        result = self._call(ops.now_lock_try)
+        return result == 0 or self._taken(result, block, timeout, self.release, ops.lock_acquire)
 
     def _depth(self) -> int:
         """How often this thread has it."""
@@ -101,10 +82,7 @@ class Lock(_AnyLock):
 
         What the lock protects is to be brought in order before it is released.
         """
-        result = -EAGAIN
-        if not waits(True, timeout):
-            result = self._until(0, "recover", ops.lock_recover, monotonic_ns())
-        return self._acquired(True, timeout, result, ops.lock_recover)
+        return self._taken(-EBUSY, True, timeout, self.release, ops.lock_recover)
 
     def _refuse_release(self) -> None:
         raise ValueError("release() of a lock that nobody has acquired")

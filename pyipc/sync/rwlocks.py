@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EBUSY, EPERM, ETIMEDOUT
-from time import monotonic_ns
+from errno import EBUSY, EPERM
 
 from .._backend import ops
-from ._handles import SyncHandle, fresh, waits
+from ._handles import SyncHandle, fresh
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,14 +88,8 @@ class RWLock(SyncHandle):
 
     def _acquire(self, write: bool, block: bool, timeout: float | None) -> bool:
         result = self._call(ops.now_rwlock_try, write)
-        if result == -EBUSY or (result == -EAGAIN and waits(block, timeout)):
-            timeout = timeout if waits(block, timeout) else 0
-            result = self._until(timeout, "acquire", ops.rwlock_acquire, write, monotonic_ns())
-        if result in (-EAGAIN, -ETIMEDOUT):
-            return False
-        if result < 0:
-            raise self._error(result, "acquire")
-        return True
+        give = self.release_write if write else self.release_read
+        return result == 0 or self._taken(result, block, timeout, give, ops.rwlock_acquire, write)
 
     def _release(self, write: bool) -> None:
         result = self._call(ops.now_rwlock_release, write)

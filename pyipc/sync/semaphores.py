@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EBUSY, EOVERFLOW, ETIMEDOUT
-from time import monotonic_ns
+from errno import EBUSY, EOVERFLOW
 
 from .._backend import ops
-from ._handles import Acquired, fresh, waits
+from ._handles import Acquired, fresh
 
 _MOST = 2**31 - 1
 
@@ -40,14 +39,7 @@ class Semaphore(Acquired):
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take 1; False if that would have to wait, or took longer than *timeout* seconds."""
         result = self._call(ops.now_semaphore_try)
-        if result == -EBUSY or (result == -EAGAIN and waits(block, timeout)):
-            timeout = timeout if waits(block, timeout) else 0
-            result = self._until(timeout, "acquire", ops.semaphore_acquire, monotonic_ns())
-        if result in (-EAGAIN, -ETIMEDOUT):
-            return False
-        if result < 0:
-            raise self._error(result, "acquire")
-        return True
+        return result == 0 or self._taken(result, block, timeout, self.release, ops.semaphore_acquire)
 
     def release(self) -> None:
         """Give 1, and wake one who waits for it.

@@ -44,7 +44,9 @@ class Ours(theirs.ProcessesMixin):
 # The functions that other processes run are looked up here by the names of these classes.
 TESTS = ("Lock", "Semaphore", "Condition", "Event", "Barrier", "Value", "Array")
 for _name in TESTS:
-    globals()[_name + "Tests"] = type(_name + "Tests", (Ours, getattr(theirs, f"_Test{_name}"), unittest.TestCase), {})
+    globals()[_name + "Tests"] = type(
+        _name + "Tests", (Ours, getattr(theirs, f"_Test{_name}"), unittest.TestCase), {}
+    )
 
 
 class Result(unittest.TestResult):

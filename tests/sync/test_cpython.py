@@ -1,4 +1,4 @@
-"""CPython's own tests of multiprocessing's locks, as they come with this interpreter, with ours in their place."""
+"""CPython's tests of multiprocessing's locks, as this interpreter brings them, with ours in their place."""
 
 from __future__ import annotations
 
