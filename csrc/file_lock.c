@@ -13,7 +13,9 @@
  */
 #define _GNU_SOURCE		/* F_OFD_SETLK, O_CLOEXEC */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -67,7 +69,24 @@ static int open_or_create(const char *path, int mode, int shared)
 	return -EEXIST;
 }
 
-/* -ENXIO of what is there, but no regular file. */
+/* Those where the kernel itself keeps the locks, and asks nobody. */
+static int is_local(int fd)
+{
+	static const uint32_t kinds[] = {
+		EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, TMPFS_MAGIC, RAMFS_MAGIC,
+		OVERLAYFS_SUPER_MAGIC,
+	};
+	struct statfs found;
+
+	if (fstatfs(fd, &found) == -1)
+		return 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+		if ((uint32_t) found.f_type == kinds[i])
+			return 1;
+	return 0;
+}
+
+/* 1 if pyipc_now_lock_file() will do for it, or 0; -ENXIO of what is there, but no regular file. */
 int pyipc_lock_file_open(const char *path, int mode, int shared, int32_t *ret_fd)
 {
 	int fd = open_or_create(path, mode, shared);
@@ -79,7 +98,8 @@ int pyipc_lock_file_open(const char *path, int mode, int shared, int32_t *ret_fd
 		(void) close(fd);
 		return -ENXIO;
 	}
-	return own(fd, ret_fd);
+	*ret_fd = fd;
+	return is_local(fd);
 }
 
 static int64_t set_lock(int fd, int command, int kind)
@@ -131,4 +151,15 @@ int pyipc_lock_file(int number, int shared, int64_t since_ns, int64_t deadline_n
 int pyipc_unlock_file(int number)
 {
 	return (int) set_lock(number, F_OFD_SETLK, F_UNLCK);
+}
+
+/* Of a local file, whose lock is had or not at once: -EAGAIN. */
+int pyipc_now_lock_file(int number, int shared)
+{
+	return (int) set_lock(number, F_OFD_SETLK, shared ? F_RDLCK : F_WRLCK);
+}
+
+int pyipc_now_unlock_file(int number)
+{
+	return pyipc_unlock_file(number);
 }

@@ -321,6 +321,8 @@ int pyipc_memory_seal(int number, int seals);
 int pyipc_lock_file_open(const char *path, int mode, int shared, int32_t *ret_fd);
 int pyipc_lock_file(int number, int shared, int64_t since_ns, int64_t deadline_ns);
 int pyipc_unlock_file(int number);
+int pyipc_now_lock_file(int number, int shared);
+int pyipc_now_unlock_file(int number);
 
 /* ---- counters (counters.c): what these give is a counter, of any value; they cannot fail ---- */
 

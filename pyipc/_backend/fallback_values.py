@@ -47,6 +47,8 @@ __all__ = (
     "now_counter_compare_exchange",
     "now_counter_exchange",
     "now_counter_get",
+    "now_lock_file",
+    "now_unlock_file",
     "unlock_file",
 )
 
@@ -97,7 +99,7 @@ def _set(number: int, kind: int) -> int:
 def lock_file(number: int, shared: bool, since: int, deadline: int) -> int:
     round_began = monotonic_ns()
     while True:
-        result = _set(number, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
+        result = now_lock_file(number, shared)
         if result != -EAGAIN:
             return result
         now = monotonic_ns()
@@ -111,6 +113,13 @@ def lock_file(number: int, shared: bool, since: int, deadline: int) -> int:
 
 def unlock_file(number: int) -> int:
     return _set(number, fcntl.F_UNLCK)
+
+
+def now_lock_file(number: int, shared: bool) -> int:
+    return _set(number, fcntl.F_RDLCK if shared else fcntl.F_WRLCK)
+
+
+now_unlock_file = unlock_file
 
 
 # ---- what nobody can do without atomic instructions ----

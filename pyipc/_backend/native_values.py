@@ -31,6 +31,8 @@ __all__ = (
     "now_counter_compare_exchange",
     "now_counter_exchange",
     "now_counter_get",
+    "now_lock_file",
+    "now_unlock_file",
     "unlock_file",
 )
 
@@ -38,6 +40,8 @@ __all__ = (
 
 lock_file = lib.pyipc_lock_file
 unlock_file = lib.pyipc_unlock_file
+now_lock_file = lib.pyipc_now_lock_file
+now_unlock_file = lib.pyipc_now_unlock_file
 
 
 def lock_file_open(into: Any, path: str | bytes, mode: int, shared: bool) -> int:
@@ -95,7 +99,10 @@ def cell_set(state: Any, data: Any, size: int, deadline: int) -> int:
 
 
 def cell_get(state: Any) -> int | tuple[bytes, int]:
-    data, size = room = _rooms.pop() if _rooms else _room(_COPY_WITH_GIL)
+    try:
+        data, size = room = _rooms.pop()
+    except IndexError:
+        data, size = room = _room(_COPY_WITH_GIL)
     version = lib.pyipc_now_cell_get(state, data, _COPY_WITH_GIL, size)
     answer = version if version < 0 else (ffi.buffer(data, size[0])[:], version)
     _rooms.append(room)

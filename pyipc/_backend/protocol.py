@@ -398,12 +398,21 @@ class FileLockOps(Protocol):
     """Files that are there to be locked: fcntl(2), open file description locks."""
 
     def lock_file_open(self, into: Any, path: Union[str, bytes], mode: int, shared: bool) -> int:
-        """Open it, or make it with exactly this mode; -ENXIO of what is no regular file."""
+        """Open it, or make it with exactly this mode; -ENXIO of what is no regular file.
+
+        1 if the kernel itself keeps its locks, so that the calls named now_... are at once; else 0.
+        """
 
     def lock_file(self, number: int, shared: bool, since: int, deadline: int) -> int:
         """Lock it; a deadline that has passed still tries once. *since* is when the wait began."""
 
     def unlock_file(self, number: int) -> int:
+        """Let go of the lock."""
+
+    def now_lock_file(self, number: int, shared: bool) -> int:
+        """Lock it, or -EAGAIN."""
+
+    def now_unlock_file(self, number: int) -> int:
         """Let go of the lock."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EACCES
+
 from .. import _pickling
 from .._backend import ops
 from .._member import reserve
@@ -38,7 +40,10 @@ class Block:
         fields = ops.now_memory_stat(descriptor.fileno())
         if isinstance(fields, int):
             raise error(-fields, doing)
-        mapped = ops.map_memory(descriptor.fileno(), fields[0], ops.MAP_WRITABLE)
+        size, seals = fields[:2]
+        if not seals & ops.SEAL_SHRINK:
+            raise error(EACCES, f"{doing} that is not sealed against shrinking")
+        mapped = ops.map_memory(descriptor.fileno(), size, ops.MAP_WRITABLE)
         if isinstance(mapped, int):
             raise error(-mapped, doing)
         self._descriptor = descriptor

@@ -168,8 +168,9 @@ class Counters(_Counting):
         return len(block.memory) // ops.COUNTER_STRIDE
 
     def _place(self, index: int) -> int:
-        if not 0 <= index < len(self):
-            raise IndexError(f"index is 0 to {len(self) - 1}, not {index}")
+        last = len(self) - 1
+        if not 0 <= index <= last:
+            raise IndexError(f"index is 0 to {last}, not {index}")
         return index
 
     def add(self, index: int, n: int = 1) -> int:

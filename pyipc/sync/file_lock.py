@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from _weakref import ref
-from errno import EBADF, ENOTSUP, ENXIO, ETIMEDOUT
+from errno import EAGAIN, EBADF, ENOTSUP, ENXIO, ETIMEDOUT
 from time import monotonic_ns
 
 from .. import _deadline
@@ -71,7 +71,17 @@ class FileLock(Waited):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ("__weakref__", "_descriptor", "_has", "_mode", "_turn", "_waiting", "path", "shared")
+    __slots__ = (
+        "__weakref__",
+        "_descriptor",
+        "_has",
+        "_is_local",
+        "_mode",
+        "_turn",
+        "_waiting",
+        "path",
+        "shared",
+    )
     _descriptor: Descriptor | None
 
     def __init__(self, path: Path, mode: int = 0o600, *, shared: bool = False) -> None:
@@ -88,6 +98,7 @@ class FileLock(Waited):
         if result < 0:
             what = ", which is no regular file" if result == -ENXIO else ""
             raise error(-result, f"open lock file {os.fsdecode(self.path)!r}{what}")
+        self._is_local = result == 1
         self._begin(descriptor)
         _locks.add(ref(self, _locks.discard))
 
@@ -155,10 +166,13 @@ class FileLock(Waited):
         try:
             if descriptor is None:
                 raise error(EBADF, f"acquire {self}")
-            result = ops.lock_file(descriptor._number, self.shared, 0, 0)
-            if result == -ETIMEDOUT and waits:
+            if self._is_local:
+                result = ops.now_lock_file(descriptor._number, self.shared)
+            else:
+                result = ops.lock_file(descriptor._number, self.shared, 0, 0)
+            if result in (-EAGAIN, -ETIMEDOUT) and waits:
                 result = self._lock(descriptor, _deadline.after(timeout) if until is None else until)
-            if result != 0 and result != -ETIMEDOUT:
+            if result not in (0, -EAGAIN, -ETIMEDOUT):
                 self._refuse(result, "acquire")
             self._has = result == 0
         except BaseException:  # a signal handler's too, which may come when it was just taken
@@ -206,7 +220,8 @@ class FileLock(Waited):
         if not self._has:
             raise ValueError(f"{self} is not acquired")
         self._has = False
-        result = ops.unlock_file(descriptor._number)
+        unlock = ops.now_unlock_file if self._is_local else ops.unlock_file
+        result = unlock(descriptor._number)
         self._end_turn()
         if result < 0:
             self._refuse(result, "release")

@@ -4,7 +4,7 @@
  */
 #include "facts.h"
 
-static char directory[] = "/tmp/pyipc-test-XXXXXX";
+static char directory[40];
 static char path[64], other[64];
 
 static void in_a_directory(void)
@@ -26,7 +26,7 @@ static int32_t opened(int shared)
 {
 	int32_t fd = -1;
 
-	EQUAL(0, pyipc_lock_file_open(path, 0600, shared, &fd));
+	CHECK(pyipc_lock_file_open(path, 0600, shared, &fd) >= 0);
 	return fd;
 }
 
@@ -62,14 +62,14 @@ static void a_file_is_made_with_exactly_its_mode(void)
 	int32_t fd = nothing_yet();
 
 	in_a_directory();
-	EQUAL(0, pyipc_lock_file_open(path, 0666, 1, &fd));
+	CHECK(pyipc_lock_file_open(path, 0666, 1, &fd) >= 0);
 	(void) umask(before);
 	EQUAL(0666, mode_of(path));
 	CHECK(is_close_on_exec(fd));
 	EQUAL(0, try(fd, 1));	/* whoever makes it may write */
 	EQUAL(0, pyipc_fd_close(&fd));
 	EQUAL(0, chmod(path, 0640));
-	EQUAL(0, pyipc_lock_file_open(path, 0666, 0, &fd));	/* one that is there keeps its own */
+	CHECK(pyipc_lock_file_open(path, 0666, 0, &fd) >= 0);	/* one that is there keeps its own */
 	EQUAL(0640, mode_of(path));
 	EQUAL(0, pyipc_fd_close(&fd));
 	end_directory();
@@ -138,6 +138,26 @@ static void descriptions_exclude_each_other(void)
 	EQUAL(0, pyipc_fd_close(&one));
 	EQUAL(-EBADF, try(-1, 0));
 	EQUAL(-EBADF, pyipc_unlock_file(-1));
+	end_directory();
+}
+
+/* Of memory and /tmp, and not of what asks somebody else. */
+static void the_kernel_keeps_the_locks_of_a_local_file(void)
+{
+	int32_t one = -1, two = -1;
+
+	EQUAL(1, mkdtemp(strcpy(directory, "/dev/shm/pyipc-XXXXXX")) != NULL);
+	(void) snprintf(path, sizeof path, "%s/lock", directory);
+	EQUAL(1, pyipc_lock_file_open(path, 0600, 0, &one));
+	EQUAL(1, pyipc_lock_file_open(path, 0600, 0, &two));
+	EQUAL(0, pyipc_now_lock_file(one, 0));
+	EQUAL(-EAGAIN, pyipc_now_lock_file(two, 1));
+	EQUAL(0, pyipc_now_unlock_file(one));
+	EQUAL(0, pyipc_now_lock_file(two, 1));
+	EQUAL(0, pyipc_fd_close(&one));
+	EQUAL(0, pyipc_fd_close(&two));
+	EQUAL(0, pyipc_lock_file_open("/proc/self/comm", 0600, 1, &one));
+	EQUAL(0, pyipc_fd_close(&one));
 	end_directory();
 }
 
@@ -301,6 +321,7 @@ int main(void)
 	RUN(what_is_no_regular_file_is_refused);
 	RUN(as_nobody_files_of_others_are_refused);
 	RUN(descriptions_exclude_each_other);
+	RUN(the_kernel_keeps_the_locks_of_a_local_file);
 	RUN(shared_ones_exclude_only_the_others);
 	RUN(a_dead_holder_has_it_no_more);
 	RUN(a_wait_ends_by_time);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from errno import EACCES, EBADF, EINTR, ELOOP, ENOENT, ENOTDIR, ENXIO, ETIMEDOUT
+from errno import EACCES, EAGAIN, EBADF, EINTR, ELOOP, ENOENT, ENOTDIR, ENXIO, ETIMEDOUT
 from time import monotonic_ns
 
 import pytest
@@ -17,7 +17,7 @@ def opened():
 
     def open_by(backend, path, shared=False, mode=0o600):
         owner = backend.Descriptor()
-        assert backend.lock_file_open(owner, os.fspath(path), mode, shared) == 0
+        assert backend.lock_file_open(owner, os.fspath(path), mode, shared) >= 0
         owners.append(owner)
         return owner
 
@@ -36,6 +36,10 @@ def test_who_has_it_keeps_the_other_backend_out(pair, opened, tmp_path):
     assert first.lock_file(one, False, 0, 0) == -ETIMEDOUT
     assert second.unlock_file(two) == 0
     assert second.unlock_file(two) == 0
+    assert second.now_lock_file(two, False) == 0
+    assert first.now_lock_file(one, False) == -EAGAIN
+    assert second.now_unlock_file(two) == 0
+    assert first.now_lock_file(one, False) == 0
 
 
 def test_shared_ones_keep_each_other_in(pair, opened, tmp_path):
@@ -85,8 +89,8 @@ def test_what_cannot_be_opened_says_why_and_owns_nothing(backend, tmp_path):
 
 
 def test_a_number_that_is_not_open_is_refused(backend):
-    assert backend.lock_file(-1, False, 0, 0) == -EBADF
-    assert backend.unlock_file(-1) == -EBADF
+    assert backend.lock_file(-1, False, 0, 0) == backend.now_lock_file(-1, False) == -EBADF
+    assert backend.unlock_file(-1) == backend.now_unlock_file(-1) == -EBADF
 
 
 def test_others_files_are_refused(backend, forked, privileged, tmp_path):

@@ -459,7 +459,8 @@ def test_a_handler_runs_during_a_wait_and_may_end_it(path, handling, timeout):
 
 def test_a_filesystem_without_such_locks_says_so(path, monkeypatch):
     lock = FileLock(path)
-    monkeypatch.setattr(ops, "lock_file", lambda *_: -ENOTSUP)
+    for name in "lock_file", "now_lock_file":
+        monkeypatch.setattr(ops, name, lambda *_: -ENOTSUP)
     with pytest.raises(pyipc.UnsupportedError, match="filesystem"):
         lock.acquire()
     monkeypatch.undo()
