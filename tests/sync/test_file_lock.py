@@ -575,3 +575,20 @@ def test_who_drops_it_lets_go_of_it(path):
     del lock
     gc.collect()
     assert is_free(path)
+
+
+def test_a_handler_that_raises_just_as_it_was_taken_leaves_it_free(path, monkeypatch):
+    lock, real = FileLock(path), ops.lock_file
+
+    def interrupted(number, shared, *_):
+        assert real(number, shared, 0, 0) == 0
+        raise KeyboardInterrupt
+
+    for name in "lock_file", "now_lock_file":
+        monkeypatch.setattr(ops, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lock.acquire()
+    monkeypatch.undo()
+    assert is_free(path)
+    assert lock.acquire(False) is True
+    lock.close()
