@@ -10,7 +10,7 @@ SOURCES = (
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("sync.c", "lock.c", "semaphore.c", "event.c", "condition.c", "barrier.c", "rwlock.c", "holdings.c"),
-    *("hot_calls.c", "python_descriptors.c", "python_messages.c"),
+    *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_locks.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

@@ -289,6 +289,12 @@ static void two_or_three_can_be_had(struct scene *s)
 	so_many_can_be_had(s, 2, 3);
 }
 
+static void none_can_be_given(struct scene *s)
+{
+	EQUAL(-EOVERFLOW, AGAIN(pyipc_semaphore_release(&s->ours, soon())));
+	two_can_be_had(s);
+}
+
 static void we_give_one_and_the_sleeper_has_it(struct scene *s)
 {
 	EQUAL(0, AGAIN(pyipc_semaphore_release(&s->ours, soon())));
@@ -698,6 +704,8 @@ KILLED(lock_again_and_again, PYIPC_LOCK, PYIPC_SYNC_RECURSIVE, 0, nobody, nothin
 
 #define SEMAPHORE PYIPC_SEMAPHORE, PYIPC_SYNC_UNDO
 KILLED(semaphore_taking_and_releasing, SEMAPHORE, 2, nobody, nothing, take_and_release_permit, two_can_be_had)
+KILLED(semaphore_bounded, PYIPC_SEMAPHORE, PYIPC_SYNC_UNDO | PYIPC_SYNC_BOUNDED, 2, nobody, nothing,
+       take_and_release_permit, none_can_be_given)
 KILLED(semaphore_releasing, SEMAPHORE, 2, nobody, take_permit, release_permit, two_can_be_had)
 KILLED(semaphore_giving, SEMAPHORE, 2, nobody, nothing, release_permit, two_or_three_can_be_had)
 KILLED(semaphore_without_undo, PYIPC_SEMAPHORE, 0, 2, nobody, nothing, take_permit, one_or_two_can_be_had)
@@ -752,6 +760,7 @@ int main(void)
 	RUN(lock_recovering);
 	RUN(lock_again_and_again);
 	RUN(semaphore_taking_and_releasing);
+	RUN(semaphore_bounded);
 	RUN(semaphore_releasing);
 	RUN(semaphore_giving);
 	RUN(semaphore_without_undo);
