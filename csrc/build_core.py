@@ -11,7 +11,7 @@ SOURCES = (
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("file_lock.c", "counters.c", "cell.c"),
     *("sync.c", "lock.c", "semaphore.c", "event.c", "condition.c", "barrier.c", "rwlock.c", "holdings.c"),
-    *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_values.c"),
+    *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_locks.c", "python_values.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

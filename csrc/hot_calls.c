@@ -53,6 +53,17 @@ static struct {
 
 /* ---- arguments ---- */
 
+/* Start over in Python: the method _py_NAME, with the same arguments. */
+static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
+			   PyObject *names)
+{
+	PyObject *method = PyObject_GetAttrString(self, name);
+	PyObject *result = method ? start_over(method, args, count, names) : NULL;
+
+	Py_XDECREF(method);
+	return result;
+}
+
 /* No argument, or a timeout. */
 static int at_most_a_timeout(PyObject *const *args, Py_ssize_t count, PyObject *names)
 {

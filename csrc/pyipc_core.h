@@ -127,10 +127,11 @@ int pyipc_now_rwlock_release(struct pyipc_sync *s, int write);
 int pyipc_rwlock_release(struct pyipc_sync *s, int write, int64_t deadline_ns);
 int pyipc_now_rwlock_recovered(const struct pyipc_sync *s);
 
-/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c) ---- */
+/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c, python_locks.c) ---- */
 
 int pyipc_now_add_hot_calls(void);
 int pyipc_now_add_descriptors(void);
+int pyipc_now_add_lock_calls(void);
 
 /* ---- what all three System V families share ---- */
 

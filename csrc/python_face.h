@@ -53,17 +53,6 @@ done:
 	return result;
 }
 
-/* Start over in Python: the method _py_NAME, with the same arguments. */
-static inline PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
-				  PyObject *names)
-{
-	PyObject *method = PyObject_GetAttrString(self, name);
-	PyObject *result = method ? start_over(method, args, count, names) : NULL;
-
-	Py_XDECREF(method);
-	return result;
-}
-
 /* Sort the arguments into ret_given, by position or by name; 0 if one of them is not among the
  * first few that a plain call may have (most of them), or was not given though it is needed. */
 static inline int sort_out(PyObject *const *args, Py_ssize_t count, PyObject *names, Py_ssize_t needed,

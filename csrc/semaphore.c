@@ -83,6 +83,8 @@ static void give_with_undo(struct pyipc_sync *s)
 
 static int give(struct pyipc_sync *s)
 {
+	if ((s->flags & PYIPC_SYNC_UNDO) && holdings_mine(s) == 0)
+		count_anew(s);	/* perhaps what we give has come back from the dead */
 	if (free_of(s) >= (s->flags & PYIPC_SYNC_BOUNDED ? (int64_t) s->value : INT32_MAX))
 		return -EOVERFLOW;
 	if (s->flags & PYIPC_SYNC_UNDO)

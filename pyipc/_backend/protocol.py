@@ -497,6 +497,15 @@ class LockOps(Protocol):
     def sync_open(self, memory: memoryview, life: int, kind: int, spins: int) -> Any:
         """The state of a handle on one; -EINVAL of what is none of this kind."""
 
+    def lock_slots(self, cls: type) -> dict[str, str]:
+        """The slots that handles need for `lock_calls`, with what they are for."""
+
+    def lock_calls(self, handle: Any, member: Any) -> Any:
+        """What stands in for `acquire` and `release` of this handle, until its `close`; or None.
+
+        It calls `_py_acquire` and `_py_release` of the handle where it cannot.
+        """
+
     def now_lock_try(self, state: Any) -> int:
         """Take it, from the dead too; -EAGAIN if somebody has it, -EOWNERDEAD of a strict one."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from errno import EBUSY, EPERM
 
 from .._backend import ops
-from ._handles import Acquired, fresh
+from ._handles import Quick, fresh
 
 
-class _AnyLock(Acquired):
+class _AnyLock(Quick):
     """What Lock and RLock share."""
 
     __slots__ = ()
@@ -39,6 +39,8 @@ class _AnyLock(Acquired):
 
     def _refuse_release(self) -> None:
         raise NotImplementedError
+
+    _py_acquire, _py_release = acquire, release
 
     def locked(self) -> bool:
         """Whether somebody has it, dead or alive."""
@@ -71,7 +73,7 @@ class Lock(_AnyLock):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ()
+    __slots__ = ops.lock_slots(_AnyLock)
     kind = "lock"
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -99,7 +101,7 @@ class RLock(_AnyLock):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ()
+    __slots__ = ops.lock_slots(_AnyLock)
     kind = "recursive lock"
 
     def __init__(self) -> None:
