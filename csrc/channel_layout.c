@@ -6,35 +6,36 @@
 
 #include "channel_layout.h"
 
-enum { MOST_SLOTS = 1 << 20, MOST_SLOT_SIZE = 1 << 24 };
+/* A guard is held while a slot is copied: not for long. */
+enum { MOST_SLOTS = 1 << 20, MOST_SLOT_SIZE = 1 << 16 };
 
 /* How much memory it takes; -EINVAL of a geometry that it cannot have. */
-int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size)
+int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size, uint64_t arena)
 {
-	if (slots < 1 || slots > MOST_SLOTS || (slots & (slots - 1)) || slot_size < 1 || slot_size > MOST_SLOT_SIZE)
+	if (slots < 1 || slots > MOST_SLOTS || (slots & (slots - 1)) || slot_size < 1 || slot_size > MOST_SLOT_SIZE
+	    || arena > INT64_MAX / 2)
 		return -EINVAL;
-	return (int64_t) (blocks_at(slots) + slots * stride_of(slot_size));
+	return (int64_t) (ring_size(slots, slot_size) + rounded_up(arena, PAGE));
 }
 
 /* Fresh memory, all zero, that nobody else has yet.  There is room, so a token says so. */
-int pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t slot_size, int space_write)
+int64_t pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t slot_size, int space_write)
 {
 	struct channel *ch = (struct channel *) memory;
-	int64_t needed = pyipc_channel_memory(slots, slot_size);
+	int64_t needed = pyipc_channel_memory(slots, slot_size, 0);
 
 	if (needed < 0 || (uint64_t) needed > size)
 		return -EINVAL;
 	ch->magic = LAYOUT_MAGIC;
 	ch->major = LAYOUT_MAJOR;
+	ch->kind = KIND_QUEUE;
 	ch->size = size;
 	ch->slots = slots;
 	ch->slot_size = slot_size;
-	for (uint32_t i = 0; i < slots; i++)
-		ch->places[i] = i;
 	if (write(space_write, "", 1) == -1 && errno != EAGAIN)	/* both ends are there: no SIGPIPE */
 		return -errno;
 	ch->received.token = 1;
-	return 0;
+	return needed;
 }
 
 /* Take part.  The geometry is copied and checked here, once; the size is that of the mapping.  The
@@ -47,16 +48,19 @@ int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int
 
 	if (size < sizeof *ch || __atomic_load_n(&ch->magic, __ATOMIC_RELAXED) != LAYOUT_MAGIC)
 		return -EINVAL;
-	if (__atomic_load_n(&ch->major, __ATOMIC_RELAXED) != LAYOUT_MAJOR)
+	if (__atomic_load_n(&ch->major, __ATOMIC_RELAXED) != LAYOUT_MAJOR
+	    || __atomic_load_n(&ch->kind, __ATOMIC_RELAXED) != KIND_QUEUE)
 		return -EPROTONOSUPPORT;
 	slots = __atomic_load_n(&ch->slots, __ATOMIC_RELAXED);
 	slot_size = __atomic_load_n(&ch->slot_size, __ATOMIC_RELAXED);
-	needed = pyipc_channel_memory(slots, slot_size);
+	needed = pyipc_channel_memory(slots, slot_size, 0);
 	if (needed < 0 || (uint64_t) needed > size)
 		return -EINVAL;
 	c->memory = memory;
 	c->slots = slots;
 	c->slot_size = slot_size;
-	c->looked_ns = 0;
+	c->arena_at = c->reserved = (uint64_t) needed;
+	c->arena_size = size - (uint64_t) needed;
+	c->looked_ns = c->scanned_ns = 0;
 	return pyipc_member_join(&c->me, memory + offsetof(struct channel, roster), life);
 }

@@ -13,8 +13,13 @@
 enum { LAYOUT_MAJOR = 1 };
 #define LAYOUT_MAGIC UINT64_C(0x3143437970690a89)
 
+/* Each message goes to one receiver.  (Kinds in which each receiver gets each message have room.) */
+enum { KIND_QUEUE = 1 };
+
 /* Two lines: processors fetch them in pairs. */
 enum { LINES = 128 };
+
+enum { PAGE = 4096 };
 
 /* What is written at either end: by senders under their guard, by receivers under theirs. */
 struct side {
@@ -23,55 +28,82 @@ struct side {
 	uint64_t count;		/* of messages sent, or received: the commit */
 	uint64_t seen;		/* the other side's count, as it was when it mattered last */
 	uint32_t processor;	/* where the last of them ran */
-	uint32_t unused[25];
+	uint32_t keeps;		/* 1: some receiver has kept a message until it was acknowledged */
+	uint32_t unused[24];
+};
+
+/* Memory for what is passed without a copy, or longer than a slot: channel_arena.c. */
+struct arena {
+	uint32_t guard;		/* of the choice of a place */
+	uint32_t freed;		/* counts, for those who wait for a place */
+	uint32_t hungry;	/* 1: somebody does */
+	uint32_t processor;
+	uint32_t unused[28];
+};
+
+enum { EXTENTS = PYIPC_CHANNEL_EXTENTS };
+
+/* A part of the arena.  Its owner is a word of its own, in `owners`. */
+struct extent {
+	uint64_t at, size;
+	uint64_t place;		/* 1 + its place in the order of messages; 0: it has none yet */
+	uint32_t kept;		/* 1: if its owner dies, another receiver gets it */
+	uint32_t unused;
 };
 
 /* What a message is lies before it, and not in a table of such: there, the line that a sender writes
  * would be the one that a receiver reads. */
 struct block {
-	uint32_t size;
-	uint32_t unused[3];
+	uint64_t head;		/* its size; or IN_EXTENT and the number of one */
+	uint64_t unused;
 	char data[];
 };
 
+#define IN_EXTENT (UINT64_C(1) << 32)
+
 struct channel {
 	uint64_t magic;
-	uint32_t major, unused;
+	uint32_t major, kind;
 	uint64_t size;
 	uint32_t slots, slot_size;
 	uint32_t reserved[24];
 	struct side sent, received;
+	struct arena arena;
 	struct roster roster;
-	uint32_t places[];	/* slots of them, each the number of a block; behind those, the blocks */
+	uint32_t owners[EXTENTS];
+	struct extent extents[EXTENTS];
+	char blocks[];		/* and behind them, from a page on, the arena */
 };
 
-_Static_assert(sizeof(struct side) == LINES, "no two sides in one pair of lines");
+_Static_assert(sizeof(struct side) == LINES && sizeof(struct arena) == LINES, "each in a pair of lines of its own");
 _Static_assert(offsetof(struct channel, sent) % LINES == 0, "as said");
-_Static_assert(offsetof(struct channel, places) % LINES == 0, "blocks begin at a line");
+_Static_assert(offsetof(struct channel, blocks) % LINES == 0, "blocks begin at a line");
 
 static inline struct channel *of(const struct pyipc_channel *c)
 {
 	return (struct channel *) c->memory;
 }
 
+static inline uint64_t rounded_up(uint64_t size, uint64_t unit)
+{
+	return (size + unit - 1) / unit * unit;
+}
+
 static inline uint64_t stride_of(uint32_t slot_size)
 {
-	return (sizeof(struct block) + slot_size + LINES - 1) / LINES * LINES;
+	return rounded_up(sizeof(struct block) + slot_size, LINES);
 }
 
-static inline uint64_t blocks_at(uint32_t slots)
+/* What is not the arena. */
+static inline uint64_t ring_size(uint32_t slots, uint32_t slot_size)
 {
-	return sizeof(struct channel) + ((uint64_t) slots * sizeof(uint32_t) + LINES - 1) / LINES * LINES;
+	return rounded_up(sizeof(struct channel) + slots * stride_of(slot_size), PAGE);
 }
 
-/* The block at a place of the ring; NULL if a peer has put nonsense there. */
-static inline struct block *block_at(const struct pyipc_channel *c, uint64_t count)
+/* Where the message of this place in their order lies. */
+static inline struct block *block_at(const struct pyipc_channel *c, uint64_t place)
 {
-	uint32_t number = __atomic_load_n(&of(c)->places[count & (c->slots - 1)], __ATOMIC_RELAXED);
-
-	if (number >= c->slots)
-		return NULL;
-	return (struct block *) (c->memory + blocks_at(c->slots) + number * stride_of(c->slot_size));
+	return (struct block *) (of(c)->blocks + (place & (c->slots - 1)) * stride_of(c->slot_size));
 }
 
 #endif

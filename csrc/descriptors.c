@@ -183,3 +183,15 @@ int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value)
 		result = neg_errno(write(number, &value, sizeof value));
 	return result < 0 ? (int) result : 0;
 }
+
+/* A pipe whose ends never wait. */
+int pyipc_now_pipe(int32_t *ret_read, int32_t *ret_write)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1)
+		return -errno;
+	*ret_read = ends[0];
+	*ret_write = ends[1];
+	return 0;
+}

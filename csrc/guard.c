@@ -6,26 +6,17 @@
  * the roster (roster.c) confirms.
  */
 #define _GNU_SOURCE		/* syscall() */
-#include <linux/futex.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "futex.h"
 #include "guard.h"
 
 /* A lost wake (its sender died before it) costs one slice, and so does a dead owner. */
 enum { SLICE_NS = 10000000 };
 
-static int64_t futex_wait(uint32_t *word, uint32_t value)
-{
-	struct timespec span = { .tv_nsec = SLICE_NS };
-
-	return neg_errno(syscall(SYS_futex, word, FUTEX_WAIT, value, &span, NULL, 0));
-}
-
 void pyipc_guard_wake(uint32_t *guard)
 {
-	(void) syscall(SYS_futex, guard, FUTEX_WAKE, 1, NULL, NULL, 0);
+	futex_wake(guard, 1);
 }
 
 static int take(uint32_t *guard, uint32_t expected, uint32_t id)
@@ -62,7 +53,7 @@ static int sleep_on(uint32_t *guard, const struct pyipc_member *me)
 			return -EAGAIN;
 		seen |= GUARD_WAITERS;
 	}
-	result = futex_wait(guard, seen);
+	result = futex_wait(guard, seen, SLICE_NS);
 	/* After a signal too: they may come more often than slices end. */
 	if ((result == -ETIMEDOUT || result == -EINTR) && take_from_the_dead(guard, me, seen))
 		return GUARD_FROM_THE_DEAD;

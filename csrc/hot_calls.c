@@ -24,24 +24,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "python_face.h"
+#include "python_channels.h"
 #include "python_values.h"
-
-/* Likewise: heap types may export buffers since 3.9, and Py_buffer has not changed since 3.3, but
- * the limited API has it, by name, only from 3.11 on.  This is its layout. */
-#ifndef Py_bf_getbuffer
-#define Py_bf_getbuffer 1
-#endif
-enum { WANTS_WRITABLE = 0x1, WANTS_FORMAT = 0x4, WANTS_SHAPE = 0x8, WANTS_STRIDES = 0x18 };
-struct buffer {
-	void *buf;
-	PyObject *obj;
-	Py_ssize_t len, itemsize;
-	int readonly, ndim;
-	char *format;
-	Py_ssize_t *shape, *strides, *suboffsets;
-	void *internal;
-};
 
 /* Names and types that never change once the module is made. */
 static struct {
@@ -376,21 +360,7 @@ static int attachment_getbuffer(PyObject *self, struct buffer *view, int flags)
 		PyErr_SetString(PyExc_BufferError, "the memory is read-only, or not known yet");
 		return -1;
 	}
-	Py_INCREF(self);
-	*view = (struct buffer){
-		.buf = a->address,
-		.obj = self,
-		.len = (Py_ssize_t) a->size,
-		.itemsize = 1,
-		.readonly = a->read_only,
-		.ndim = 1,
-		.format = flags & WANTS_FORMAT ? (char *) "B" : NULL,	/* never written */
-	};
-	if (flags & WANTS_SHAPE)
-		view->shape = &view->len;
-	if ((flags & WANTS_STRIDES) == WANTS_STRIDES)
-		view->strides = &view->itemsize;
-	return 0;
+	return export_bytes(view, self, a->address, (Py_ssize_t) a->size, a->read_only, flags);
 }
 
 /* A new reference to the handle's Attachment, or NULL if it has none that may be touched. */
@@ -512,11 +482,7 @@ static PyObject *detach(PyObject *self, PyObject *const *args, Py_ssize_t count,
 
 /* ---- putting them in place ---- */
 
-static const struct {
-	const char *name;
-	fast_call call;
-	const char *signature;
-} hot[] = {
+static const struct hot_call hot[] = {
 	{ "acquire", acquire, "($self, timeout=None, *, count=1, undo=False)" },
 	{ "release", release, "($self, count=1, *, undo=False)" },
 	{ "send", send, "($self, data, type=1, timeout=None)" },
@@ -526,17 +492,15 @@ static const struct {
 	{ "write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
 	{ "reattach", reattach, "($self, *, read_only=False, address=None)" },
 	{ "detach", detach, "($self)" },
-	{ "add", pyipc_python_add, "($self, n=1)" },
-	{ "set", pyipc_python_set, "($self, data, timeout=None)" },
-	{ "get", pyipc_python_get, "($self)" },
+	{ 0 },
 };
 
 /* A method descriptor for ever: classes do not go away, so neither does its definition. */
-static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
+static PyObject *descriptor(PyObject *cls, const struct hot_call *hot_call, const char *name, PyObject *python)
 {
 	PyObject *kept = PyObject_GetAttrString(python, "__doc__");
 	PyObject *doc = kept == Py_None ? PyUnicode_FromString("") : kept;	/* None under -OO */
-	PyObject *text = doc ? PyUnicode_FromFormat("%s%s\n--\n\n%U", hot[which].name, hot[which].signature, doc)
+	PyObject *text = doc ? PyUnicode_FromFormat("%s%s\n--\n\n%U", name, hot_call->signature, doc)
 			     : NULL;
 	PyObject *utf8 = text ? PyUnicode_AsUTF8String(text) : NULL;
 	PyObject *result = NULL;
@@ -544,8 +508,8 @@ static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
 
 	if (utf8 && (method = PyMem_Malloc(sizeof *method))) {
 		memset(method, 0, sizeof *method);
-		method->ml_name = hot[which].name;
-		method->ml_meth = (PyCFunction) (void (*)(void)) hot[which].call;
+		method->ml_name = name;
+		method->ml_meth = (PyCFunction) (void (*)(void)) hot_call->call;
 		method->ml_flags = METH_FASTCALL | METH_KEYWORDS;
 		method->ml_doc = PyBytes_AsString(utf8);
 		Py_INCREF(utf8);
@@ -559,24 +523,36 @@ static PyObject *descriptor(PyObject *cls, size_t which, PyObject *python)
 	return result;
 }
 
+static const struct hot_call *find(const struct hot_call *calls, const char *name)
+{
+	while (calls->name && strcmp(calls->name, name))
+		calls++;
+	return calls->name ? calls : NULL;
+}
+
 /* accelerate(cls, name): let C stand in for the common call of cls.name; Python's stays as
  * cls._py_name. */
 static PyObject *module_accelerate(PyObject *module, PyObject *args)
 {
 	PyObject *cls, *python, *fast = NULL, *kept_name = NULL;
-	const char *name;
-	size_t which = 0;
+	const struct hot_call *which;
+	const char *key, *name;
 
 	(void) module;
-	if (!PyArg_ParseTuple(args, "Os", &cls, &name))
+	if (!PyArg_ParseTuple(args, "Os", &cls, &key))
 		return NULL;
-	while (which < sizeof hot / sizeof hot[0] && strcmp(hot[which].name, name))
-		which++;
-	if (which == sizeof hot / sizeof hot[0])
-		return PyErr_Format(PyExc_ValueError, "there is no hot call named %s", name);
+	which = find(hot, key);
+	if (!which)
+		which = find(pyipc_channel_calls, key);
+	if (!which)
+		which = find(pyipc_value_calls, key);
+	if (!which)
+		return PyErr_Format(PyExc_ValueError, "there is no hot call named %s", key);
+	/* What is before a dot tells calls of one name apart. */
+	name = strchr(which->name, '.') ? strchr(which->name, '.') + 1 : which->name;
 	python = PyObject_GetAttrString(cls, name);
 	kept_name = PyUnicode_FromFormat("_py_%s", name);
-	fast = python ? descriptor(cls, which, python) : NULL;
+	fast = python ? descriptor(cls, which, name, python) : NULL;
 	if (fast && kept_name && PyObject_SetAttr(cls, kept_name, python) == 0)
 		(void) PyObject_SetAttrString(cls, name, fast);
 	Py_XDECREF(python);
@@ -677,7 +653,7 @@ int pyipc_now_add_hot_calls(void)
 	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);
 	if (!module || !operations || !known.attachment_type
 	    || PyModule_AddObject(module, "Operations", operations) < 0
-	    || PyModule_AddFunctions(module, functions) < 0) {
+	    || PyModule_AddFunctions(module, functions) < 0 || pyipc_add_channels(module) < 0) {
 		PyErr_Clear();
 		return -ENOMEM;
 	}

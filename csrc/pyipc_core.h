@@ -48,6 +48,53 @@ struct pyipc_member {
 int pyipc_member_join(struct pyipc_member *me, char *roster, int32_t life);
 int pyipc_member_forked(struct pyipc_member *me);
 
+/* ---- channels (channel.c, channel_layout.c, channel_loans.c) ---- */
+
+enum { PYIPC_CHANNEL_EXTENTS = 256 };
+
+/* A handle, of one process. */
+struct pyipc_channel {
+    struct pyipc_member me;
+    char *memory;
+    uint32_t slots, slot_size;
+    uint64_t arena_at, arena_size;
+    uint64_t reserved;
+    int32_t data_read, data_write, space_read, space_write;
+    int64_t looked_ns, scanned_ns;
+    uint64_t spins, sleeps, recoveries;
+};
+
+/* A part of the arena that is ours: to fill, or a message. */
+struct pyipc_loan {
+    uint64_t at, size;
+    uint32_t extent;
+    uint32_t redelivered;
+};
+
+int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size, uint64_t arena);
+int64_t pyipc_channel_format(char *memory, uint64_t size, uint32_t slots, uint32_t slot_size, int space_write);
+int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int32_t life);
+int64_t pyipc_now_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages);
+int64_t pyipc_now_channel_send_each(struct pyipc_channel *c, const char *const *each, const uint32_t *sizes,
+                                    uint32_t messages);
+int64_t pyipc_now_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+                                  uint32_t messages);
+int64_t pyipc_channel_send(struct pyipc_channel *c, const char *data, const uint32_t *sizes, uint32_t messages,
+                           int64_t deadline_ns);
+int64_t pyipc_channel_receive(struct pyipc_channel *c, char *ret_data, uint64_t room, uint32_t *ret_sizes,
+                              uint32_t messages, int64_t deadline_ns);
+int64_t pyipc_channel_send_long(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline_ns);
+int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan);
+int pyipc_channel_commit(struct pyipc_channel *c, const struct pyipc_loan *loan, uint64_t size, int64_t deadline_ns);
+int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, struct pyipc_loan *ret_loan);
+int pyipc_now_channel_look(struct pyipc_channel *c, int for_data);
+int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_ns);
+int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent);
+int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent);
+int pyipc_channel_return(struct pyipc_channel *c, uint32_t extent);
+int64_t pyipc_now_channel_depth(const struct pyipc_channel *c);
+int64_t pyipc_now_channel_count(const struct pyipc_channel *c, int received);
+
 /* ---- locks and their like in shared memory (sync.c, lock.c, semaphore.c, event.c, condition.c, barrier.c,
  * rwlock.c); since_ns is when a wait began, in however many calls it is made; ret_taken becomes 1 ---- */
 
@@ -238,6 +285,7 @@ int pyipc_now_fd_adopt(int number, int32_t *ret_fd);
 int pyipc_now_fd_duplicate(int number, int32_t *ret_fd);
 int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd);
 int pyipc_fd_wait(int number, int events, int64_t deadline_ns);
+int pyipc_now_pipe(int32_t *ret_read, int32_t *ret_write);
 int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd);
 int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value);
 int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value);

@@ -99,4 +99,47 @@ static inline int plain_number(PyObject *value, long long by_default, long long 
 	return 0;
 }
 
+/* Heap types may export buffers since 3.9, and Py_buffer has not changed since 3.3, but
+ * the limited API has it, by name, only from 3.11 on.  This is its layout. */
+#ifndef Py_bf_getbuffer
+#define Py_bf_getbuffer 1
+#endif
+enum { WANTS_WRITABLE = 0x1, WANTS_FORMAT = 0x4, WANTS_SHAPE = 0x8, WANTS_STRIDES = 0x18 };
+struct buffer {
+	void *buf;
+	PyObject *obj;
+	Py_ssize_t len, itemsize;
+	int readonly, ndim;
+	char *format;
+	Py_ssize_t *shape, *strides, *suboffsets;
+	void *internal;
+};
+
+static inline int export_bytes(struct buffer *view, PyObject *self, char *bytes, Py_ssize_t size, int read_only,
+			       int flags)
+{
+	Py_INCREF(self);
+	*view = (struct buffer){
+		.buf = bytes,
+		.obj = self,
+		.len = size,
+		.itemsize = 1,
+		.readonly = read_only,
+		.ndim = 1,
+		.format = flags & WANTS_FORMAT ? (char *) "B" : NULL,	/* never written */
+	};
+	if (flags & WANTS_SHAPE)
+		view->shape = &view->len;
+	if ((flags & WANTS_STRIDES) == WANTS_STRIDES)
+		view->strides = &view->itemsize;
+	return 0;
+}
+
+/* C that stands in for the common form of a method. */
+struct hot_call {
+	const char *name;
+	fast_call call;
+	const char *signature;
+};
+
 #endif

@@ -11,7 +11,6 @@
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
-#include "python_face.h"
 #include "python_values.h"
 
 /* Names that never change once they are made. */
@@ -65,7 +64,7 @@ static PyObject *number_or(int64_t number, PyObject *self, const char *name, PyO
 	return number >= 0 ? PyLong_FromLongLong(number) : in_python(self, name, args, count, names);
 }
 
-PyObject *pyipc_python_add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *add(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	int64_t *counters = address_of(self);
 	long long n;
@@ -75,7 +74,7 @@ PyObject *pyipc_python_add(PyObject *self, PyObject *const *args, Py_ssize_t cou
 	return in_python(self, "_py_add", args, count, names);
 }
 
-PyObject *pyipc_python_set(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *set(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	struct pyipc_cell *c = address_of(self);
 	int64_t version = -EAGAIN;
@@ -123,7 +122,7 @@ static PyObject *value_of(const struct pyipc_cell *c)
 	return NULL;
 }
 
-PyObject *pyipc_python_get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	PyObject *part = count == 0 && !names ? part_of(self) : NULL;
 	struct pyipc_cell *c = part ? address_of(self) : NULL;
@@ -132,5 +131,12 @@ PyObject *pyipc_python_get(PyObject *self, PyObject *const *args, Py_ssize_t cou
 	Py_XDECREF(part);
 	return pair ? pair : in_python(self, "_py_get", args, count, names);
 }
+
+const struct hot_call pyipc_value_calls[] = {
+	{ "counter.add", add, "($self, n=1)" },
+	{ "latest.set", set, "($self, data, timeout=None)" },
+	{ "latest.get", get, "($self)" },
+	{ 0 },
+};
 
 #endif

@@ -1,7 +1,7 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
-Each chapter is a module of its own, loaded when it is first used: `pyipc.fds`, `pyipc.memory`,
-`pyipc.sync`, `pyipc.sysv`.
+Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`,
+`pyipc.fds`, `pyipc.memory`, `pyipc.sync`, `pyipc.sysv`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from . import channels as channels
     from . import fds as fds
     from . import memory as memory
     from . import sync as sync
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("fds", "memory", "sync", "sysv")
+_CHAPTERS = ("channels", "fds", "memory", "sync", "sysv")
 
 __all__ = (
     "AccessError",
@@ -60,6 +61,7 @@ __all__ = (
     "WouldBlockError",
     "backend",
     "capabilities",
+    "channels",
     "errors",
     "fds",
     "memory",

@@ -28,6 +28,12 @@ def after(timeout: float | None) -> int:
     return monotonic_ns() + int(timeout * 1e9)
 
 
+def by(timeout: float | None) -> int:
+    """The same, checked; of 0 one that has always passed: to try, and not wait."""
+    valid(timeout)
+    return 0 if timeout == 0 else after(timeout)
+
+
 def nap(length: float, deadline: int) -> float:
     """Sleep a little between two tries, not past *deadline*; gives the next *length*, which begins at 0."""
     length = min(2 * length or _FIRST_NAP, _LONGEST_NAP)

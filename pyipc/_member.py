@@ -13,7 +13,7 @@ from _weakref import ref
 from errno import EACCES, EAGAIN, EBADF, EINTR, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 
-from . import _deadline, _pickling
+from . import _pickling
 from ._backend import ops
 from ._waiters import Waited
 from .errors import check, error, limit_error
@@ -73,24 +73,20 @@ def pipe_end(number: int, *, write: bool) -> Descriptor:
 
 
 class Member:
-    """One part in shared memory, and what belongs to it.
+    """One part in shared memory.
 
     It ends when neither the handle nor a call under way needs it any more.
 
     Args:
         source: A descriptor of the memory, which is left alone.
         begin: `begin(memory, size, life)` makes what C knows of it, or says `-errno`.
-        others: Descriptors that go with it.
     """
 
-    __slots__ = ("__weakref__", "_attachment", "_problem", "life", "memory", "others", "size", "state")
+    __slots__ = ("__weakref__", "_attachment", "_problem", "life", "memory", "size", "state")
 
-    def __init__(
-        self, source: int, begin: Callable[[Any, int, int], Any], others: tuple[Descriptor, ...] = ()
-    ) -> None:
+    def __init__(self, source: int, begin: Callable[[Any, int, int], Any]) -> None:
         doing = "take part in shared memory"
         self._problem = 0
-        self.others = others
         self.life = reopened(source, O_RDWR)
         fields = ops.now_memory_stat(self.life.fileno())
         if isinstance(fields, int):
@@ -174,13 +170,10 @@ class SharedHandle(Waited):
             result = call(member.state, *arguments)
         return result
 
-    def _until(
-        self, timeout: float | None, doing: str, call: Callable[..., Any], *arguments: Any
-    ) -> Any:
-        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if it may not and would have to."""
-        deadline = 0 if timeout == 0 else _deadline.after(timeout)
+    def _until(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if it would have to, by a deadline of 0."""
         result = self._wait_until(lambda until: self._call(call, *arguments, until), deadline, doing)
-        return -EAGAIN if timeout == 0 and result == -ETIMEDOUT else result
+        return -EAGAIN if deadline == 0 and result == -ETIMEDOUT else result
 
     def _error(self, result: int, doing: str) -> IPCError:
         return error(-result, f"{doing} {self}")

@@ -48,9 +48,7 @@ class Waited:
         """Call `attempt(deadline)` until it ends by something else than a signal."""
         return -EAGAIN if timeout == 0 else self._wait_until(attempt, _deadline.after(timeout), doing)
 
-    def _wait_until(
-        self, attempt: Callable[[int], int | Result], deadline: int, doing: str
-    ) -> int | Result:
+    def _wait_until(self, attempt: Callable[[int], int | Result], deadline: int, doing: str) -> int | Result:
         me = get_native_id()
         self._waiting.append(me)
         try:

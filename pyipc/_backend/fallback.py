@@ -9,7 +9,8 @@ here as far as it can be; the rest is `-ENOTSUP`:
   one operation at once;
 - private sets and queues that are not the fallback's own;
 - truncating, excepting and copying receives; types that do not fit into a C int;
-- locking a segment into memory; huge pages that are not reserved.
+- locking a segment into memory; huge pages that are not reserved;
+- channels.
 
 The standard library has what descriptors and memory need, but for a copy of another process's
 descriptor (pidfd_getfd(2)), and eventfds before Python 3.10. What it loses is mended too: received
@@ -28,6 +29,7 @@ from __future__ import annotations
 import os
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
+from .fallback_channels import *
 from .fallback_descriptors import *
 from .fallback_locks import *
 from .fallback_member import *
@@ -64,6 +66,7 @@ _CAPABILITIES = {
     "fds.eventfd": hasattr(os, "eventfd"),
     "fds.pidfd_getfd": False,
     "memory.grows_whole_or_not": False,
+    "channels": False,
     "sync.counters": False,
     "sync.latest": False,
     "sync.locks": False,

@@ -10,6 +10,7 @@ import sys
 from .native_core import HOT, core, lib
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
+from .native_channels import *
 from .native_descriptors import *
 from .native_locks import *
 from .native_mapping import *
@@ -44,6 +45,7 @@ _CAPABILITIES = (
     "fds.eventfd",
     "fds.pidfd_getfd",
     "memory.grows_whole_or_not",
+    "channels",
     "sync.counters",
     "sync.latest",
     "sync.locks",

@@ -109,6 +109,7 @@ def close_all(handles: list[Any]) -> None:
 
 fd_wait = lib.pyipc_fd_wait
 
+
 # ---- eventfds and pidfds ----
 
 

@@ -47,6 +47,9 @@ Incoming = tuple[
 # Size, seals, size of a huge page or 0, whether the descriptor is for reading only
 MemoryFields = tuple[int, int, int, bool]
 
+# Of a channel's memory: where, how many bytes, which extent, whether somebody had the message before
+Taken = tuple[int, int, int, bool]
+
 # What keeps a segment attached: gone with its last reference.
 Attachment = Any
 # What can be read, written and viewed, and keeps its attachment alive meanwhile.
@@ -394,6 +397,78 @@ class MemberOps(Protocol):
         """In a forked child: let go of the parent's part. Calls say -ENOTCONN until it has joined."""
 
 
+class ChannelOps(Protocol):
+    """Messages through shared memory: csrc/channel.c."""
+
+    def now_pipe(self, read: Any, write: Any) -> int:
+        """A new pipe, whose ends never wait."""
+
+    def channel_memory(self, slots: int, slot_size: int, capacity: int) -> int:
+        """How much memory it takes."""
+
+    def channel_format(self, memory: Memory, size: int, slots: int, slot_size: int, space_write: int) -> int:
+        """Make a channel in fresh memory."""
+
+    def channel_open(
+        self, memory: Memory, size: int, life: int, pipes: tuple[int, int, int, int], spins: int
+    ) -> Any:
+        """Take part in it: the state of a handle, or `-errno`."""
+
+    def channel_unplug(self, state: Any) -> None:
+        """Its pipes are about to be closed; what it has of the memory, it can still give back."""
+
+    def channel_face(self, keeps: Any, state: Any) -> Any:
+        """What C needs to stand in for a handle's common calls; None where it cannot."""
+
+    def now_channel_send(self, state: Any, messages: Sequence[Any]) -> int:
+        """Send as many of these as there is room for, each no longer than a slot, or -EAGAIN."""
+
+    def channel_send(self, state: Any, messages: Sequence[Any], deadline: int) -> int:
+        """The same, waiting for room for one."""
+
+    def channel_send_long(self, state: Any, data: Any, deadline: int) -> int:
+        """Send one message of any length."""
+
+    def now_channel_receive(self, state: Any, room: int, most: int) -> Union[int, list[bytes]]:
+        """What waits, as far as it fits, or -EAGAIN; -EMSGSIZE of what is for `channel_take`."""
+
+    def channel_receive(self, state: Any, room: int, most: int, deadline: int) -> Union[int, list[bytes]]:
+        """The same, waiting for one."""
+
+    def channel_receive_into(self, state: Any, buffer: Any, deadline: int) -> int:
+        """One message into a buffer: its size."""
+
+    def channel_reserve(self, state: Any, size: int, deadline: int) -> Union[int, Taken]:
+        """Memory for a message, to fill and to commit."""
+
+    def channel_commit(self, state: Any, taken: Taken, size: int, deadline: int) -> int:
+        """Send so much of it."""
+
+    def channel_take(self, state: Any, kept: bool, deadline: int) -> Union[int, Taken]:
+        """The next message, where it lies; *kept*, it comes back if we die."""
+
+    def loan(self, keeps: Any, state: Any, taken: Taken) -> Any:
+        """Its owner: `view()`, `extent`, and `forget()` when it is ours no longer."""
+
+    def now_channel_acknowledge(self, state: Any, extent: int) -> int:
+        """It will not come back."""
+
+    def channel_return(self, state: Any, extent: int) -> int:
+        """Another shall have it."""
+
+    def now_channel_release(self, state: Any, extent: int) -> int:
+        """Its memory is free."""
+
+    def channel_until(self, state: Any, for_data: bool, deadline: int) -> int:
+        """Wait until a receive, or a send, would not have to; -EPIPE at the end."""
+
+    def now_channel_counts(self, state: Any) -> tuple[int, int, int]:
+        """How many messages wait, were sent, were received."""
+
+    def now_channel_figures(self, state: Any) -> tuple[int, int, int, int, int, int]:
+        """Slots, their size, capacity; spins, sleeps, recoveries of this handle."""
+
+
 class FileLockOps(Protocol):
     """Files that are there to be locked: fcntl(2), open file description locks."""
 
@@ -625,6 +700,7 @@ class Backend(
     PassingOps,
     MemoryOps,
     MemberOps,
+    ChannelOps,
     FileLockOps,
     CounterOps,
     CellOps,

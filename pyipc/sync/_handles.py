@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EAGAIN, EBUSY, ETIMEDOUT
 from time import monotonic_ns
 
-from .. import _member
+from .. import _deadline, _member
 from .._backend import ops
 from .._member import Member, SharedHandle
 from ..errors import check
@@ -75,7 +75,7 @@ class SyncHandle(SharedHandle):
 
     def _promptly(self, doing: str, call: Any, *arguments: Any) -> int:
         """A call that waits for nobody but those who are just at it."""
-        result: int = self._until(None, doing, call, *arguments)
+        result: int = self._until(_deadline.FOREVER, doing, call, *arguments)
         return result
 
     def _taken(
@@ -93,7 +93,7 @@ class SyncHandle(SharedHandle):
             taken = ops.new_place()
             try:
                 within = timeout if may_wait else 0
-                result = self._until(within, "acquire", call, *arguments, taken, monotonic_ns())
+                result = self._until(_deadline.by(within), "acquire", call, *arguments, taken, monotonic_ns())
             except BaseException:
                 if taken[0] == 1 and not self.closed:  # a signal handler raised just when it was ours
                     give()

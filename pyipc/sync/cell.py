@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _COPY_WITH_GIL = 65536
 
 
-@ops.accelerate("get", "set")
+@ops.accelerate("latest.get", "latest.set")
 class Latest(SharedHandle):
     """One value of bytes, of which the newest counts: a state, a position, the last picture.
 
@@ -105,7 +105,7 @@ class Latest(SharedHandle):
             WouldBlockError: With `timeout=0`: somebody else is writing.
             TimedOutError: Somebody else was writing all the time: it was stopped, most likely.
         """
-        _deadline.valid(timeout)
+        deadline = _deadline.by(timeout)
         if type(data) is not bytes:
             view = memoryview(data)
             large = view.c_contiguous and view.nbytes > _COPY_WITH_GIL
@@ -115,7 +115,7 @@ class Latest(SharedHandle):
         if size <= _COPY_WITH_GIL:
             result = ops.now_cell_set(self._part().state, data, size)
         if result in (-EAGAIN, -ENOTCONN):  # a forked process takes part first
-            result = self._until(timeout, "set", ops.cell_set, data, size)
+            result = self._until(deadline, "set", ops.cell_set, data, size)
         if result < 0:
             raise self._refusal(result, size)
         return int(result)
@@ -145,12 +145,12 @@ class Latest(SharedHandle):
             version: What `get` or `set` gave; or 0, for any value at all.
             timeout: Seconds; None: for ever, 0: do not wait.
         """
-        _deadline.valid(timeout)
+        deadline = _deadline.by(timeout)
         if not 0 <= version < 1 << 63:
             raise ValueError(f"a version is 0 to 2**63-1, not {version}")
         if ops.now_cell_version(self._part().state) > version:
             return True
-        result = self._until(timeout, "wait for", ops.cell_wait, version, monotonic_ns())
+        result = self._until(deadline, "wait for", ops.cell_wait, version, monotonic_ns())
         if result in (-EAGAIN, -ETIMEDOUT):
             return False
         if result < 0:

@@ -77,7 +77,7 @@ def _fresh(count: int) -> Block:
     return Block(count * ops.COUNTER_STRIDE)
 
 
-@ops.accelerate("add")
+@ops.accelerate("counter.add")
 class Counter(_Counting):
     """A number of 64 bits, -2**63 to 2**63-1, that processes count in together.
 

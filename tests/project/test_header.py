@@ -13,7 +13,7 @@ from pyipc import _backend
 
 PACKAGE = Path(pyipc.__file__).parent
 HEADER = PACKAGE.parent / "csrc" / "pyipc_core.h"
-FACES = ("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_locks.c", "python_values.c")
+FACES = ("hot_calls.c", *sorted(path.name for path in HEADER.parent.glob("python_*.c")))
 NATIVE = "\n".join(path.read_text() for path in sorted((PACKAGE / "_backend").glob("native*.py")))
 
 

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * channel_arena.c -- memory for messages that are passed without a copy, or are longer than a slot.
+ *
+ * Who owns an extent is one word: 0, or an id of the roster.  What else must be known is not stored but
+ * follows from it, so that a death at any instruction leaves nothing to repair:
+ *
+ *	owner		place				the extent is
+ *	0		-				free
+ *	alive		-				in use: being filled, waiting in the ring, or looked at
+ *	dead		0				free: it was being filled
+ *	dead		after received.count		waiting in the ring, or was about to be sent there
+ *	dead		up to received.count, kept	a message that came, and wants another receiver
+ *	dead		up to received.count		free: a message that died with who had it
+ *
+ * (Who dies about to send leaves it in use until as many messages as were sent then are received: a
+ * leak that ends.)  An owner is changed by a compare-and-swap, or by itself; ids do not come back, so
+ * what was seen of a dead owner holds if the swap succeeds.
+ */
+#define _GNU_SOURCE		/* fallocate(), sched_getcpu() */
+#include <fcntl.h>
+#include <limits.h>
+
+#include "channel_sides.h"
+#include "futex.h"
+
+/* ---- whose it is ---- */
+
+/* Acquire: what its owner before has read or written there comes before what the next one writes. */
+static uint32_t owner_of_extent(const struct pyipc_channel *c, uint32_t extent)
+{
+	return __atomic_load_n(&of(c)->owners[extent], __ATOMIC_ACQUIRE);
+}
+
+static int is_of_the_dead(const struct pyipc_channel *c, uint32_t owner)
+{
+	return owner != 0 && !pyipc_roster_is_alive(&c->me, owner);
+}
+
+/* Did the message that is there come to somebody?  (As far as those count who hold a guard.) */
+static int came(const struct extent *e, uint64_t received)
+{
+	uint64_t place = __atomic_load_n(&e->place, __ATOMIC_RELAXED);
+
+	return place != 0 && place <= received;
+}
+
+static int is_kept(const struct extent *e)
+{
+	return __atomic_load_n(&e->kept, __ATOMIC_RELAXED) != 0;
+}
+
+/* Wake all who wait for something to change here.  In one order for all, with what pyipc_arena_hungry()
+ * does: either we see that somebody waits, or they see what has changed. */
+static void tell_the_hungry(struct arena *arena)
+{
+	(void) __atomic_fetch_add(&arena->freed, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&arena->hungry, __ATOMIC_SEQ_CST)
+	    && __atomic_exchange_n(&arena->hungry, 0, __ATOMIC_SEQ_CST))
+		futex_wake(&arena->freed, INT_MAX);
+}
+
+/* Before a last look at what one waits for, and pyipc_arena_wait() with what this says. */
+uint32_t pyipc_arena_hungry(struct pyipc_channel *c)
+{
+	__atomic_store_n(&of(c)->arena.hungry, 1, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&of(c)->arena.freed, __ATOMIC_SEQ_CST);
+}
+
+/* Give it to nobody, or to one who is nobody. */
+static int give_from(struct pyipc_channel *c, uint32_t extent, uint32_t owner, uint32_t next)
+{
+	if (!__atomic_compare_exchange_n(&of(c)->owners[extent], &owner, next, 0, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		return -EBADMSG;
+	tell_the_hungry(&of(c)->arena);
+	return 0;
+}
+
+static int free_from(struct pyipc_channel *c, uint32_t extent, uint32_t owner)
+{
+	return give_from(c, extent, owner, 0);
+}
+
+/* What died with its owner. */
+static int reap(struct pyipc_channel *c)
+{
+	uint64_t received = count_of(&of(c)->received);
+	int reaped = 0;
+
+	for (uint32_t i = 0; i < EXTENTS; i++) {
+		const struct extent *e = &of(c)->extents[i];
+		uint32_t owner = owner_of_extent(c, i);
+
+		if (!is_of_the_dead(c, owner))
+			continue;
+		if (__atomic_load_n(&e->place, __ATOMIC_RELAXED) == 0 || (came(e, received) && !is_kept(e)))
+			reaped += free_from(c, i, owner) == 0;
+	}
+	return reaped;
+}
+
+/* A message that came to somebody who has died before they were through with it; under the receivers'
+ * guard.  Its number, or -EAGAIN: there is none. */
+int pyipc_arena_orphan(struct pyipc_channel *c, uint64_t received)
+{
+	for (uint32_t i = 0; i < EXTENTS; i++) {
+		const struct extent *e = &of(c)->extents[i];
+		uint32_t owner = owner_of_extent(c, i);
+
+		if (owner != 0 && is_kept(e) && came(e, received) && is_of_the_dead(c, owner))
+			return (int) i;
+	}
+	return -EAGAIN;
+}
+
+/* May a message that another has come back? */
+int pyipc_arena_others_keep(struct pyipc_channel *c)
+{
+	uint64_t received = count_of(&of(c)->received);
+
+	for (uint32_t i = 0; i < EXTENTS; i++) {
+		const struct extent *e = &of(c)->extents[i];
+		uint32_t owner = owner_of_extent(c, i);
+
+		if (owner != 0 && owner != c->me.id && is_kept(e) && came(e, received))
+			return 1;
+	}
+	return 0;
+}
+
+/* A kept message is done with: if this process dies from now on, it does not come back. */
+int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent)
+{
+	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id)
+		return -EBADMSG;
+	__atomic_store_n(&of(c)->extents[extent].kept, 0, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* Nobody needs it any more. */
+int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent)
+{
+	int result = pyipc_now_channel_acknowledge(c, extent);
+
+	return result < 0 ? result : free_from(c, extent, c->me.id);
+}
+
+/* No member has this id: who owns it is dead. */
+enum { NO_MEMBER = 1 << SLOT_BITS };
+
+/* A message that was kept: another receiver may have it. */
+int pyipc_arena_give_up(struct pyipc_channel *c, uint32_t extent)
+{
+	if (extent >= EXTENTS || c->me.id == 0 || !is_kept(&of(c)->extents[extent]))
+		return -EBADMSG;
+	return give_from(c, extent, c->me.id, NO_MEMBER);
+}
+
+/* Has one been given up?  (Who has died is found elsewhere: that takes a system call each.) */
+int pyipc_arena_returned(struct pyipc_channel *c)
+{
+	if (__atomic_load_n(&of(c)->received.keeps, __ATOMIC_RELAXED))
+		for (uint32_t i = 0; i < EXTENTS; i++)
+			if (owner_of_extent(c, i) == NO_MEMBER && is_kept(&of(c)->extents[i]))
+				return 1;
+	return 0;
+}
+
+/* ---- a place for it ---- */
+
+/* No two begin at the same place. */
+static uint64_t room_for(uint64_t size)
+{
+	return rounded_up(size ? size : 1, LINES);
+}
+
+struct range {
+	uint64_t begin, end;
+};
+
+/* What is in use, each read once; and the number of an extent that is not, or EXTENTS. */
+static int look_around(const struct pyipc_channel *c, struct range *ret_ranges, uint32_t *ret_free)
+{
+	int ranges = 0;
+
+	*ret_free = EXTENTS;
+	for (uint32_t i = EXTENTS; i-- > 0;) {
+		const struct extent *e = &of(c)->extents[i];
+		uint64_t at, size;
+
+		if (owner_of_extent(c, i) == 0) {
+			*ret_free = i;
+			continue;
+		}
+		at = __atomic_load_n(&e->at, __ATOMIC_RELAXED);
+		size = __atomic_load_n(&e->size, __ATOMIC_RELAXED);
+		if (at < c->arena_size && size <= c->arena_size - at)	/* else a peer has put nonsense there */
+			ret_ranges[ranges++] = (struct range){ at, at + room_for(size) };
+	}
+	return ranges;
+}
+
+/* The first place that is long enough: so memory that was used before is used again. */
+static int64_t first_fit(const struct pyipc_channel *c, const struct range *ranges, int count, uint64_t size)
+{
+	uint64_t at = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (ranges[i].begin >= at + size || ranges[i].end <= at)
+			continue;
+		at = ranges[i].end;
+		i = -1;		/* which only ever moves it on */
+	}
+	return at <= c->arena_size && size <= c->arena_size - at ? (int64_t) at : -ENOSPC;
+}
+
+/* The arena's guard is ours. */
+static int choose(struct pyipc_channel *c, uint64_t size, struct pyipc_loan *ret_loan)
+{
+	struct range ranges[EXTENTS];
+	uint32_t extent;
+	int count = look_around(c, ranges, &extent);
+	int64_t at = first_fit(c, ranges, count, room_for(size));
+	struct extent *e;
+
+	if (extent == EXTENTS || at < 0)
+		return -ENOSPC;
+	e = &of(c)->extents[extent];
+	__atomic_store_n(&e->at, (uint64_t) at, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->size, size, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->place, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&e->kept, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&of(c)->owners[extent], c->me.id, __ATOMIC_RELEASE);
+	*ret_loan = (struct pyipc_loan){ .at = c->arena_at + (uint64_t) at, .size = size, .extent = extent };
+	return 0;
+}
+
+/* -ENOSPC: there is no room for it now. */
+int pyipc_arena_allocate(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan)
+{
+	struct arena *arena = &of(c)->arena;
+	int result;
+
+	if (size > c->arena_size || room_for(size) > c->arena_size)
+		return -EMSGSIZE;
+	result = lock(c, &arena->guard, &arena->processor, deadline_ns);
+	if (result < 0)
+		return result;
+	note_processor(&arena->processor);
+	result = choose(c, size, ret_loan);
+	if (result == -ENOSPC && reap(c))
+		result = choose(c, size, ret_loan);
+	guard_unlock(&arena->guard);
+	return result;
+}
+
+/* Its pages, so that writing there cannot fail. They stay for those who come later. */
+static int make_present(struct pyipc_channel *c, uint64_t end)
+{
+	enum { PIECE = 4 << 20 };	/* one that signals do not keep from ever being done */
+
+	for (;;) {
+		uint64_t reserved = __atomic_load_n(&c->reserved, __ATOMIC_RELAXED);
+		int64_t result;
+
+		if (reserved >= end)
+			return 0;
+		result = neg_errno(fallocate(c->me.life, FALLOC_FL_KEEP_SIZE, (off_t) reserved,
+					     end - reserved < PIECE ? (off_t) (end - reserved) : PIECE));
+		if (result < 0)
+			return (int) (result == -ENOSPC ? -ENOMEM : result);
+		reserved += end - reserved < PIECE ? end - reserved : PIECE;
+		__atomic_store_n(&c->reserved, reserved, __ATOMIC_RELAXED);
+	}
+}
+
+/* ---- waiting for one ---- */
+
+/* How soon who waits finds that an owner has died, or all receivers. */
+enum { HUNGRY_NS = PYIPC_SECOND / 10 };
+
+/* Until something was freed since `seen`, or so long: 0, or -EINTR. */
+int pyipc_arena_wait(struct pyipc_channel *c, uint32_t seen, int64_t span_ns)
+{
+	int64_t result;
+
+	count_one(&c->sleeps);
+	result = futex_wait(&of(c)->arena.freed, seen, span_ns);
+	return result == -EINTR ? -EINTR : 0;
+}
+
+static int allocate_in_time(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan)
+{
+	int64_t net = monotonic_ns() + NET_NS;
+	int result = pyipc_arena_allocate(c, size, deadline_ns, ret_loan);
+
+	while (result == -ENOSPC) {
+		uint32_t seen = pyipc_arena_hungry(c);
+		int64_t now;
+
+		result = pyipc_arena_allocate(c, size, deadline_ns, ret_loan);
+		if (result != -ENOSPC)
+			return result;
+		now = monotonic_ns();
+		if (now >= deadline_ns)
+			return -ETIMEDOUT;
+		if (pyipc_channel_nobody_receives(c))
+			return -EPIPE;
+		if (now >= net)
+			return -EINTR;
+		if (pyipc_arena_wait(c, seen, deadline_ns - now < HUNGRY_NS ? deadline_ns - now : HUNGRY_NS) < 0)
+			return -EINTR;
+	}
+	return result;
+}
+
+/* So many bytes, to be filled and committed, or released; they are not zero. */
+int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan)
+{
+	struct pyipc_loan loan;
+	int result = allocate_in_time(c, size, deadline_ns, &loan);
+
+	if (result < 0)
+		return result;
+	result = make_present(c, loan.at + size);
+	if (result < 0) {
+		(void) pyipc_now_channel_release(c, loan.extent);
+		return result;
+	}
+	*ret_loan = loan;
+	return 0;
+}
+
+/* One that any message of a slot fits into; -ENOSPC at once if there is none. */
+int pyipc_channel_spare(struct pyipc_channel *c, int64_t deadline_ns, struct pyipc_loan *ret_loan)
+{
+	int result = pyipc_arena_allocate(c, c->slot_size, deadline_ns, ret_loan);
+
+	if (result < 0)
+		return result == -EMSGSIZE ? -ENOSPC : result;
+	result = make_present(c, ret_loan->at + c->slot_size);
+	if (result < 0) {
+		(void) pyipc_now_channel_release(c, ret_loan->extent);
+		ret_loan->extent = EXTENTS;
+	}
+	return result;
+}

@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * python_channels.c -- what CPython sees of a channel: the common form of sending and receiving, and
+ * memory that is lent.
+ *
+ * The rules are those of hot_calls.c.  One more thing is done here: where a call would have to wait, it
+ * looks for a few microseconds, with the GIL held, before Python starts over.  An answer that is on its
+ * way comes in less time than it takes to let go of the GIL.
+ */
+#include <patchlevel.h>		/* PYPY_VERSION */
+#include <pyconfig.h>		/* Py_GIL_DISABLED */
+
+#if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
+
+#include <stddef.h>
+#include <string.h>
+
+#include "python_channels.h"
+
+static struct {
+	PyObject *face;
+	PyObject *send[2], *receive[1], *send_many[2], *receive_many[2];	/* of their arguments */
+	PyTypeObject *face_type, *loan_type;
+} known;
+
+/* Start over in Python: the method _py_NAME, with the same arguments. */
+static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
+			   PyObject *names)
+{
+	PyObject *method = PyObject_GetAttrString(self, name);
+	PyObject *result = method ? start_over(method, args, count, names) : NULL;
+
+	Py_XDECREF(method);
+	return result;
+}
+
+/* ---- what C knows of a handle, while it is open ---- */
+
+struct face {
+	PyObject_HEAD
+	PyObject *keeps;	/* the memory */
+	struct pyipc_channel *c;
+};
+
+/* A new reference, or NULL: the handle is closed. */
+static struct face *face_of(PyObject *handle)
+{
+	PyObject *value = PyObject_GetAttr(handle, known.face);
+
+	if (value && Py_TYPE(value) == known.face_type && ((struct face *) value)->c)
+		return (struct face *) value;
+	PyErr_Clear();
+	Py_XDECREF(value);
+	return NULL;
+}
+
+static void face_dealloc(PyObject *self)
+{
+	PyTypeObject *type = Py_TYPE(self);
+
+	Py_XDECREF(((struct face *) self)->keeps);
+	PyObject_Free(self);
+	Py_DECREF(type);
+}
+
+/* channel_face(keeps, address of the struct pyipc_channel) */
+static PyObject *module_face(PyObject *module, PyObject *args)
+{
+	unsigned long long address;
+	PyObject *keeps;
+	struct face *f;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "OK", &keeps, &address))
+		return NULL;
+	f = (struct face *) PyType_GenericAlloc(known.face_type, 0);
+	if (f) {
+		Py_INCREF(keeps);
+		f->keeps = keeps;
+		f->c = (struct pyipc_channel *) (uintptr_t) address;
+	}
+	return (PyObject *) f;
+}
+
+/* ---- sending ---- */
+
+/* How often to look again while there is nothing to do: -EAGAIN after less than ten microseconds. */
+static int64_t send_soon(struct pyipc_channel *c, const char *const *each, const uint32_t *sizes, uint32_t messages)
+{
+	int64_t sent = pyipc_now_channel_send_each(c, each, sizes, messages);
+
+	if (sent == -EAGAIN && pyipc_now_channel_look(c, 0))
+		sent = pyipc_now_channel_send_each(c, each, sizes, messages);
+	return sent;
+}
+
+/* The bytes of a message of a slot; 0 if it is something else. */
+static int is_short(PyObject *message, const struct pyipc_channel *c, const char **ret_data, uint32_t *ret_size)
+{
+	Py_ssize_t size;
+
+	if (!PyBytes_CheckExact(message))
+		return 0;
+	size = PyBytes_Size(message);
+	if (size > (Py_ssize_t) c->slot_size)
+		return 0;
+	*ret_data = PyBytes_AsString(message);
+	*ret_size = (uint32_t) size;
+	return 1;
+}
+
+static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* data, timeout */
+	const char *data;
+	uint32_t size;
+	struct face *f = NULL;
+	int64_t sent = 0;
+
+	if (sort_out(args, count, names, 1, known.send, 2, given) && plain_timeout(given[1]))
+		f = face_of(self);
+	if (f && is_short(given[0], f->c, &data, &size))
+		sent = send_soon(f->c, &data, &size, 1);
+	Py_XDECREF((PyObject *) f);
+	return sent == 1 ? none() : in_python(self, "_py_send", args, count, names);
+}
+
+enum { BATCH = 128 };
+
+/* As many as can be sent at once, of a list from `first` on. */
+static Py_ssize_t send_batches(struct pyipc_channel *c, PyObject *list, Py_ssize_t first)
+{
+	const char *each[BATCH];
+	uint32_t sizes[BATCH];
+
+	for (;;) {
+		Py_ssize_t size = PyList_Size(list), batch = 0;
+		int64_t sent;
+
+		while (batch < BATCH && first + batch < size
+		       && is_short(PyList_GetItem(list, first + batch), c, &each[batch], &sizes[batch]))
+			batch++;
+		if (batch == 0)
+			return first;
+		sent = send_soon(c, each, sizes, (uint32_t) batch);
+		if (sent <= 0)
+			return first;
+		first += sent;
+	}
+}
+
+/* What is left goes to Python, as a list of its own. */
+static PyObject *send_the_rest(PyObject *self, PyObject *list, Py_ssize_t sent, PyObject *timeout)
+{
+	PyObject *rest = PyList_GetSlice(list, sent, PyList_Size(list));
+	PyObject *result = rest ? PyObject_CallMethod(self, "_send_rest", "OnO", rest, sent,
+						      timeout ? timeout : Py_None) : NULL;
+
+	Py_XDECREF(rest);
+	return result;
+}
+
+static PyObject *send_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* messages, timeout */
+	struct face *f = NULL;
+	Py_ssize_t sent;
+
+	if (sort_out(args, count, names, 1, known.send_many, 2, given) && PyList_CheckExact(given[0])
+	    && plain_timeout(given[1]))
+		f = face_of(self);
+	if (!f)
+		return in_python(self, "_py_send_many", args, count, names);
+	sent = send_batches(f->c, given[0], 0);
+	Py_DECREF((PyObject *) f);
+	if (sent == PyList_Size(given[0]))
+		return PyLong_FromSsize_t(sent);
+	return send_the_rest(self, given[0], sent, given[1]);
+}
+
+/* ---- receiving ---- */
+
+enum { ROOM = 16384 };
+
+static int64_t receive_soon(struct pyipc_channel *c, char *ret_data, uint32_t *ret_sizes, uint32_t messages)
+{
+	int64_t came = pyipc_now_channel_receive(c, ret_data, ROOM, ret_sizes, messages);
+
+	if (came == -EAGAIN && pyipc_now_channel_look(c, 1))
+		came = pyipc_now_channel_receive(c, ret_data, ROOM, ret_sizes, messages);
+	return came;
+}
+
+static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[1];	/* timeout */
+	char data[ROOM];
+	uint32_t size;
+	struct face *f = NULL;
+	int64_t came = 0;
+
+	if (sort_out(args, count, names, 0, known.receive, 1, given) && plain_timeout(given[0]))
+		f = face_of(self);
+	if (f)
+		came = receive_soon(f->c, data, &size, 1);
+	Py_XDECREF((PyObject *) f);
+	if (came == 1)
+		return PyBytes_FromStringAndSize(data, size);
+	return in_python(self, "_py_recv", args, count, names);
+}
+
+static PyObject *list_of(const char *data, const uint32_t *sizes, int64_t count)
+{
+	PyObject *list = PyList_New((Py_ssize_t) count);
+
+	for (Py_ssize_t i = 0; list && i < count; i++) {
+		PyObject *bytes = PyBytes_FromStringAndSize(data, sizes[i]);
+
+		if (!bytes) {
+			Py_DECREF(list);
+			return NULL;
+		}
+		(void) PyList_SetItem(list, i, bytes);
+		data += sizes[i];
+	}
+	return list;
+}
+
+static PyObject *receive_many(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* most, timeout */
+	char data[ROOM];
+	uint32_t sizes[BATCH];
+	struct face *f = NULL;
+	long long most;
+	int64_t came = 0;
+
+	if (sort_out(args, count, names, 0, known.receive_many, 2, given) && plain_number(given[0], BATCH, &most)
+	    && most > 0 && plain_timeout(given[1]))
+		f = face_of(self);
+	if (f)
+		came = receive_soon(f->c, data, sizes, most < BATCH ? (uint32_t) most : BATCH);
+	Py_XDECREF((PyObject *) f);
+	if (came > 0)
+		return list_of(data, sizes, came);
+	return in_python(self, "_py_recv_many", args, count, names);
+}
+
+/* ---- memory that is lent ---- */
+
+/* A message, or a reservation: the exporter at the bottom of every view, which gives it back in its
+ * destructor. */
+struct loan {
+	PyObject_HEAD
+	PyObject *keeps;
+	struct pyipc_channel *c;
+	char *bytes;
+	Py_ssize_t size;
+	uint32_t extent;
+	int forgotten;
+};
+
+static void loan_dealloc(PyObject *self)
+{
+	struct loan *l = (struct loan *) self;
+	PyTypeObject *type = Py_TYPE(self);
+
+	if (l->c && !l->forgotten)
+		(void) pyipc_now_channel_release(l->c, l->extent);
+	Py_XDECREF(l->keeps);
+	PyObject_Free(self);
+	Py_DECREF(type);
+}
+
+/* Loan(keeps, address of the struct pyipc_channel, at, size, extent) */
+static PyObject *loan_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+	unsigned long long address, at, size;
+	unsigned int extent;
+	PyObject *keeps;
+	struct loan *l;
+
+	(void) keywords;
+	if (!PyArg_ParseTuple(args, "OKKKI", &keeps, &address, &at, &size, &extent))
+		return NULL;
+	l = (struct loan *) PyType_GenericAlloc(type, 0);
+	if (l) {
+		Py_INCREF(keeps);
+		l->keeps = keeps;
+		l->c = (struct pyipc_channel *) (uintptr_t) address;
+		l->bytes = l->c->memory + at;
+		l->size = (Py_ssize_t) size;
+		l->extent = extent;
+	}
+	return (PyObject *) l;
+}
+
+static int loan_getbuffer(PyObject *self, struct buffer *view, int flags)
+{
+	struct loan *l = (struct loan *) self;
+
+	return export_bytes(view, self, l->bytes, l->size, 0, flags);
+}
+
+static PyObject *loan_view(PyObject *self, PyObject *unused)
+{
+	(void) unused;
+	return PyMemoryView_FromObject(self);
+}
+
+/* It is not ours any more: sent, or given back. */
+static PyObject *loan_forget(PyObject *self, PyObject *unused)
+{
+	(void) unused;
+	((struct loan *) self)->forgotten = 1;
+	return none();
+}
+
+static PyObject *loan_extent(PyObject *self, void *closure)
+{
+	(void) closure;
+	return PyLong_FromUnsignedLong(((struct loan *) self)->extent);
+}
+
+/* ---- putting them in place ---- */
+
+static PyMethodDef loan_methods[] = {
+	{ "view", loan_view, METH_NOARGS, NULL },
+	{ "forget", loan_forget, METH_NOARGS, NULL },
+	{ 0 },
+};
+
+static PyGetSetDef loan_members[] = {
+	{ "extent", loan_extent, NULL, NULL, NULL },
+	{ 0 },
+};
+
+static PyType_Slot loan_slots[] = {
+	{ Py_tp_new, loan_new },
+	{ Py_tp_dealloc, loan_dealloc },
+	{ Py_tp_methods, loan_methods },
+	{ Py_tp_getset, loan_members },
+	{ Py_bf_getbuffer, loan_getbuffer },
+	{ 0, NULL },
+};
+
+static PyType_Spec loan_spec = {
+	.name = "pyipc._core.Loan",
+	.basicsize = sizeof(struct loan),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = loan_slots,
+};
+
+static PyType_Slot face_slots[] = {
+	{ Py_tp_dealloc, face_dealloc },
+	{ 0, NULL },
+};
+
+static PyType_Spec face_spec = {
+	.name = "pyipc._core.ChannelFace",
+	.basicsize = sizeof(struct face),
+	.flags = Py_TPFLAGS_DEFAULT,
+	.slots = face_slots,
+};
+
+static PyMethodDef functions[] = {
+	{ "channel_face", module_face, METH_VARARGS, NULL },
+	{ 0 },
+};
+
+const struct hot_call pyipc_channel_calls[] = {
+	{ "channel.send", send, "($self, data, timeout=None)" },
+	{ "channel.send_many", send_many, "($self, messages, timeout=None)" },
+	{ "channel.recv", receive, "($self, timeout=None, *, ack=False)" },
+	{ "channel.recv_many", receive_many, "($self, most=256, timeout=None)" },
+	{ 0 },
+};
+
+int pyipc_add_channels(PyObject *module)
+{
+	PyObject *loan = PyType_FromSpec(&loan_spec);
+	PyObject *face = PyType_FromSpec(&face_spec);
+
+	known.loan_type = (PyTypeObject *) loan;
+	known.face_type = (PyTypeObject *) face;
+	known.face = PyUnicode_InternFromString("_face");
+	known.send[0] = PyUnicode_InternFromString("data");
+	known.send_many[0] = PyUnicode_InternFromString("messages");
+	known.receive_many[0] = PyUnicode_InternFromString("most");
+	known.send[1] = known.receive[0] = known.send_many[1] = known.receive_many[1]
+		= PyUnicode_InternFromString("timeout");
+	if (!loan || !face)
+		return -1;
+	Py_INCREF(loan);
+	return PyModule_AddObject(module, "Loan", loan) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+}
+
+#endif

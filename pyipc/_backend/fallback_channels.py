@@ -1,0 +1,62 @@
+"""Channels: without the compiled core there are none. See fallback.py."""
+
+from __future__ import annotations
+
+from errno import ENOTSUP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = (
+    "channel_commit",
+    "channel_face",
+    "channel_format",
+    "channel_memory",
+    "channel_open",
+    "channel_receive",
+    "channel_receive_into",
+    "channel_reserve",
+    "channel_return",
+    "channel_send",
+    "channel_send_long",
+    "channel_take",
+    "channel_unplug",
+    "channel_until",
+    "loan",
+    "now_channel_acknowledge",
+    "now_channel_counts",
+    "now_channel_figures",
+    "now_channel_receive",
+    "now_channel_release",
+    "now_channel_send",
+    "now_pipe",
+)
+
+
+def _unsupported(*arguments: Any) -> Any:
+    return -ENOTSUP
+
+
+channel_commit = _unsupported
+channel_face = _unsupported
+channel_format = _unsupported
+channel_memory = _unsupported
+channel_open = _unsupported
+channel_receive = _unsupported
+channel_receive_into = _unsupported
+channel_reserve = _unsupported
+channel_return = _unsupported
+channel_send = _unsupported
+channel_send_long = _unsupported
+channel_take = _unsupported
+channel_unplug = _unsupported
+channel_until = _unsupported
+loan = _unsupported
+now_channel_acknowledge = _unsupported
+now_channel_counts = _unsupported
+now_channel_figures = _unsupported
+now_channel_receive = _unsupported
+now_channel_release = _unsupported
+now_channel_send = _unsupported
+now_pipe = _unsupported

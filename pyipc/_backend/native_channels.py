@@ -1,0 +1,196 @@
+"""Channels over the compiled core; see native.py."""
+
+from __future__ import annotations
+
+from .native_core import HOT, core, ffi, lib
+from .native_descriptors import cell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .protocol import Taken
+
+__all__ = (
+    "channel_commit",
+    "channel_face",
+    "channel_format",
+    "channel_memory",
+    "channel_open",
+    "channel_receive",
+    "channel_receive_into",
+    "channel_reserve",
+    "channel_return",
+    "channel_send",
+    "channel_send_long",
+    "channel_take",
+    "channel_unplug",
+    "channel_until",
+    "loan",
+    "now_channel_acknowledge",
+    "now_channel_counts",
+    "now_channel_figures",
+    "now_channel_receive",
+    "now_channel_release",
+    "now_channel_send",
+    "now_pipe",
+)
+
+channel_memory = lib.pyipc_channel_memory
+
+_uncleared: Any = ffi.new_allocator(should_clear_after_alloc=False)
+
+
+def channel_format(memory: Any, size: int, slots: int, slot_size: int, space_write: int) -> int:
+    return lib.pyipc_channel_format(ffi.from_buffer(memory), size, slots, slot_size, space_write)
+
+
+def channel_open(memory: Any, size: int, life: int, pipes: tuple[int, int, int, int], spins: int) -> Any:
+    c = ffi.new("struct pyipc_channel *")
+    c.me.spins = spins
+    c.data_read, c.data_write, c.space_read, c.space_write = pipes
+    result = lib.pyipc_channel_open(c, ffi.from_buffer(memory), size, life)
+    return result if result < 0 else c
+
+
+def now_pipe(read: Any, write: Any) -> int:
+    return lib.pyipc_now_pipe(cell(read), cell(write))
+
+
+def channel_unplug(state: Any) -> None:
+    state.data_read = state.data_write = state.space_read = state.space_write = -1
+
+
+def channel_face(keeps: Any, state: Any) -> Any:
+    return core.channel_face(keeps, _address(state)) if HOT else None
+
+
+def _address(state: Any) -> int:
+    return int(ffi.cast("intptr_t", state))
+
+
+# ---- copies ----
+
+
+def _sizes(messages: Sequence[bytes]) -> Any:
+    return ffi.new("uint32_t[]", [len(message) for message in messages])
+
+
+def now_channel_send(state: Any, messages: Sequence[bytes]) -> int:
+    return lib.pyipc_now_channel_send(state, b"".join(messages), _sizes(messages), len(messages))
+
+
+def channel_send(state: Any, messages: Sequence[bytes], deadline: int) -> int:
+    return lib.pyipc_channel_send(state, b"".join(messages), _sizes(messages), len(messages), deadline)
+
+
+def channel_send_long(state: Any, data: Any, deadline: int) -> int:
+    return lib.pyipc_channel_send_long(state, ffi.from_buffer(data), len(data), deadline)
+
+
+def now_channel_receive(state: Any, room: int, most: int) -> int | list[bytes]:
+    data, sizes = _uncleared("char[]", room), _uncleared("uint32_t[]", most)
+    return _came(data, sizes, lib.pyipc_now_channel_receive(state, data, room, sizes, most))
+
+
+def channel_receive(state: Any, room: int, most: int, deadline: int) -> int | list[bytes]:
+    data, sizes = _uncleared("char[]", room), _uncleared("uint32_t[]", most)
+    return _came(data, sizes, lib.pyipc_channel_receive(state, data, room, sizes, most, deadline))
+
+
+def channel_receive_into(state: Any, buffer: Any, deadline: int) -> int:
+    size = ffi.new("uint32_t *")
+    result = lib.pyipc_channel_receive(state, ffi.from_buffer(buffer), len(buffer), size, 1, deadline)
+    return result if result < 0 else size[0]
+
+
+def _came(data: Any, sizes: Any, count: int) -> int | list[bytes]:
+    if count < 0:
+        return count
+    messages, at = [], 0
+    for i in range(count):
+        messages.append(ffi.buffer(data + at, sizes[i])[:])
+        at += sizes[i]
+    return messages
+
+
+# ---- the arena ----
+
+
+def channel_reserve(state: Any, size: int, deadline: int) -> int | Taken:
+    loan = ffi.new("struct pyipc_loan *")
+    result = lib.pyipc_channel_reserve(state, size, deadline, loan)
+    return result if result < 0 else (loan.at, loan.size, loan.extent, False)
+
+
+def channel_commit(state: Any, taken: Taken, size: int, deadline: int) -> int:
+    loan = ffi.new("struct pyipc_loan *", [taken[0], taken[1], taken[2], 0])
+    return lib.pyipc_channel_commit(state, loan, size, deadline)
+
+
+def channel_take(state: Any, kept: bool, deadline: int) -> int | Taken:
+    loan = ffi.new("struct pyipc_loan *")
+    result = lib.pyipc_channel_take(state, kept, deadline, loan)
+    return result if result < 0 else (loan.at, loan.size, loan.extent, bool(loan.redelivered))
+
+
+def now_channel_acknowledge(state: Any, extent: int) -> int:
+    return lib.pyipc_now_channel_acknowledge(state, extent)
+
+
+def now_channel_release(state: Any, extent: int) -> int:
+    return lib.pyipc_now_channel_release(state, extent)
+
+
+def channel_return(state: Any, extent: int) -> int:
+    return lib.pyipc_channel_return(state, extent)
+
+
+class _Loan:
+    """What python_channels.c does, where it cannot."""
+
+    __slots__ = ("_keeps", "_pointer", "_size", "extent")
+
+    def __init__(self, keeps: Any, state: Any, taken: Taken) -> None:
+        c, extent = taken[2]
+        self._keeps = keeps
+        self._size = taken[1]
+        self.extent = extent
+
+        def give_back(pointer: Any, keeps: Any = keeps) -> None:
+            lib.pyipc_now_channel_release(state, extent)
+
+        self._pointer = ffi.gc(state.memory + taken[0], give_back)
+
+    def view(self) -> memoryview:
+        return memoryview(ffi.buffer(self._pointer, self._size))
+
+    def forget(self) -> None:
+        ffi.gc(self._pointer, None)
+
+
+def loan(keeps: Any, state: Any, taken: Taken) -> Any:
+    if HOT:
+        return core.Loan(keeps, _address(state), *taken[:3])
+    return _Loan(keeps, state, taken)
+
+
+# ---- waiting, and figures ----
+
+
+def channel_until(state: Any, for_data: bool, deadline: int) -> int:
+    return lib.pyipc_channel_until(state, for_data, deadline)
+
+
+def now_channel_counts(state: Any) -> tuple[int, int, int]:
+    return (
+        lib.pyipc_now_channel_depth(state),
+        lib.pyipc_now_channel_count(state, 0),
+        lib.pyipc_now_channel_count(state, 1),
+    )
+
+
+def now_channel_figures(state: Any) -> tuple[int, int, int, int, int, int]:
+    c = state
+    return c.slots, c.slot_size, c.arena_size, c.spins, c.sleeps, c.recoveries
