@@ -21,9 +21,10 @@ from contest import FALLBACK, Row
 from fds import rows as fds
 from imports import rows as imports
 from memory import rows as memory
+from sync import rows as sync
 from sysv import rows as sysv
 
-CHAPTERS = (sysv, fds, memory, imports)
+CHAPTERS = (sysv, fds, memory, sync, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"
