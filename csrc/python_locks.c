@@ -22,7 +22,10 @@ struct calls {
 	int (*give)(struct pyipc_sync *s);
 };
 
-static PyObject *block_and_timeout[2];	/* their names */
+static struct {
+	PyObject *block_and_timeout[2], *calls;		/* names */
+	PyTypeObject *type;
+} known;
 
 /* With the handle's own method, which starts over. */
 static PyObject *in_python(struct calls *c, const char *name, PyObject *const *args, Py_ssize_t count,
@@ -48,7 +51,7 @@ static int plain(PyObject *const *args, Py_ssize_t count, PyObject *names)
 
 	if (count == 0 && !names)
 		return 1;
-	return sort_out(args, count, names, 0, block_and_timeout, 2, given)
+	return sort_out(args, count, names, 0, known.block_and_timeout, 2, given)
 	       && (!given[0] || given[0] == Py_True || given[0] == Py_False) && plain_timeout(given[1]);
 }
 
@@ -71,6 +74,64 @@ static PyObject *release(PyObject *self, PyObject *const *args, Py_ssize_t count
 		return none();
 	return in_python(c, "_py_release", args, count, names);
 }
+
+/* ---- the same as a `with` block ---- */
+
+/* A new reference, or NULL and an exception. */
+static struct calls *calls_of(PyObject *handle)
+{
+	PyObject *value = PyObject_GetAttr(handle, known.calls);
+
+	if (value && Py_TYPE(value) != known.type) {
+		Py_DECREF(value);
+		PyErr_SetString(PyExc_TypeError, "this is no handle on a lock");
+		return NULL;
+	}
+	return (struct calls *) value;
+}
+
+static PyObject *enter(PyObject *self, PyObject *unused)
+{
+	struct calls *c = calls_of(self);
+	PyObject *result = c ? acquire((PyObject *) c, NULL, 0, NULL) : NULL;
+
+	(void) unused;
+	Py_XDECREF((PyObject *) c);
+	return result;
+}
+
+static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct calls *c = calls_of(self);
+	PyObject *result = c ? release((PyObject *) c, NULL, 0, NULL) : NULL;
+
+	(void) args, (void) count, (void) names;
+	Py_XDECREF((PyObject *) c);
+	return result;
+}
+
+static PyMethodDef block[] = {
+	{ "__enter__", enter, METH_NOARGS, NULL },
+	{ "__exit__", (PyCFunction) (void (*)(void)) leave, METH_FASTCALL | METH_KEYWORDS, NULL },
+	{ 0 },
+};
+
+/* lock_block(cls): of its handles, which have a LockCalls in their slot _calls. */
+static PyObject *module_lock_block(PyObject *module, PyObject *cls)
+{
+	(void) module;
+	for (PyMethodDef *method = block; method->ml_name; method++) {
+		PyObject *descriptor = PyDescr_NewMethod((PyTypeObject *) cls, method);
+		int result = descriptor ? PyObject_SetAttrString(cls, method->ml_name, descriptor) : -1;
+
+		Py_XDECREF(descriptor);
+		if (result < 0)
+			return NULL;
+	}
+	return none();
+}
+
+/* ---- one of these for each handle ---- */
 
 static PyObject *calls_close(PyObject *self, PyObject *unused)
 {
@@ -133,6 +194,11 @@ static PyMethodDef methods[] = {
 	{ 0 },
 };
 
+static PyMethodDef functions[] = {
+	{ "lock_block", module_lock_block, METH_O, NULL },
+	{ 0 },
+};
+
 static PyType_Slot slots[] = {
 	{ Py_tp_new, calls_new },
 	{ Py_tp_dealloc, calls_dealloc },
@@ -153,9 +219,12 @@ int pyipc_now_add_lock_calls(void)
 	PyObject *module = PyImport_AddModule("pyipc._core");	/* borrowed */
 	PyObject *type = PyType_FromSpec(&spec);
 
-	block_and_timeout[0] = PyUnicode_InternFromString("block");
-	block_and_timeout[1] = PyUnicode_InternFromString("timeout");
-	if (!module || !type || PyModule_AddObject(module, "LockCalls", type) < 0) {
+	known.block_and_timeout[0] = PyUnicode_InternFromString("block");
+	known.block_and_timeout[1] = PyUnicode_InternFromString("timeout");
+	known.calls = PyUnicode_InternFromString("_calls");
+	known.type = (PyTypeObject *) type;
+	if (!module || !type || PyModule_AddFunctions(module, functions) < 0
+	    || PyModule_AddObject(module, "LockCalls", type) < 0) {
 		PyErr_Clear();
 		return -ENOMEM;
 	}

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .protocol import Class
+
 __all__ = (
     "BARRIER",
     "CONDITION",
@@ -33,6 +35,7 @@ __all__ = (
     "condition_sleep",
     "event_wait",
     "lock_acquire",
+    "lock_block",
     "lock_calls",
     "lock_recover",
     "lock_slots",
@@ -114,3 +117,7 @@ sync_open = _unsupported
 
 def lock_slots(cls: type) -> dict[str, str]:
     return {}
+
+
+def lock_block(cls: Class) -> Class:
+    return cls

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .protocol import Class
+
 __all__ = (
     "BARRIER",
     "CONDITION",
@@ -33,6 +35,7 @@ __all__ = (
     "condition_sleep",
     "event_wait",
     "lock_acquire",
+    "lock_block",
     "lock_calls",
     "lock_recover",
     "lock_slots",
@@ -152,3 +155,9 @@ def lock_slots(cls: type) -> dict[str, str]:
 
 def lock_calls(handle: Any, member: Any) -> Any:
     return core.LockCalls(handle, member, int(ffi.cast("intptr_t", member.state))) if _CALLS else None
+
+
+def lock_block(cls: Class) -> Class:
+    if _CALLS:
+        core.lock_block(cls)
+    return cls

@@ -575,6 +575,9 @@ class LockOps(Protocol):
     def lock_slots(self, cls: type) -> dict[str, str]:
         """The slots that handles need for `lock_calls`, with what they are for."""
 
+    def lock_block(self, cls: Class) -> Class:
+        """A class decorator: let C stand in for a `with` block too, where it can."""
+
     def lock_calls(self, handle: Any, member: Any) -> Any:
         """What stands in for `acquire` and `release` of this handle, until its `close`; or None.
 

@@ -58,6 +58,7 @@ class _AnyLock(Quick):
         return " locked" if self.locked() else " unlocked"
 
 
+@ops.lock_block
 class Lock(_AnyLock):
     """A lock that one thread has, of one process; if it dies, the next one takes it.
 
@@ -90,6 +91,7 @@ class Lock(_AnyLock):
         raise ValueError("release() of a lock that nobody has acquired")
 
 
+@ops.lock_block
 class RLock(_AnyLock):
     """A lock that the thread that has it can acquire again; if it dies, the next one takes it.
 

@@ -45,6 +45,7 @@ class _AnySemaphore(Quick):
         return result
 
 
+@ops.lock_block
 class Semaphore(_AnySemaphore):
     """A counter that never goes below zero: to acquire takes 1, and waits while it is 0.
 

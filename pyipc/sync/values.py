@@ -235,7 +235,23 @@ class Synchronized(SynchronizedBase):
     """A simple value."""
 
     __slots__ = ()
-    value = _locked("value")
+
+    @property  # written out, since a getattr() takes longer
+    def value(self) -> Any:
+        """Its value, under the lock."""
+        self.acquire()
+        try:
+            return self._shared.value
+        finally:
+            self.release()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self.acquire()
+        try:
+            self._shared.value = value
+        finally:
+            self.release()
 
 
 class SynchronizedArray(SynchronizedBase):
