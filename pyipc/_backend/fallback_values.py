@@ -128,7 +128,7 @@ CELL_MOST = 1 << 26
 COUNTER_STRIDE = 128
 
 
-def address_of(memory: Any) -> int:
+def address_of(state: Any) -> int:
     return 0
 
 

@@ -48,8 +48,8 @@ def lock_file_open(into: Any, path: str | bytes, mode: int, shared: bool) -> int
     return lib.pyipc_lock_file_open(fsencode(path), mode, shared, cell(into))
 
 
-def address_of(memory: Any) -> int:
-    return int(ffi.cast("intptr_t", memory)) if HOT else 0
+def address_of(state: Any) -> int:
+    return int(ffi.cast("intptr_t", state)) if HOT else 0
 
 
 # ---- counters ----
