@@ -140,6 +140,7 @@ def test_each_release_wakes_one(fork, sleeps, undo):
     others = [fork(takes, semaphore, 1) for _ in range(4)]
     for other in others:
         sleeps(other.pid)
+    time.sleep(2.2)  # from now on they look around once a second, and would find it too late
     begun = time.monotonic()
     for _ in others:
         semaphore.release()
