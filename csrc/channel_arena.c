@@ -9,13 +9,13 @@
  *	0		-				free
  *	alive		-				in use: being filled, waiting in the ring, or looked at
  *	dead		0				free: it was being filled
- *	dead		after received.count		waiting in the ring, or was about to be sent there
+ *	dead		in the ring, which names it	waiting there
+ *	dead		in the ring, which does not	free: it was about to be sent, or to be moved into
  *	dead		up to received.count, kept	a message that came, and wants another receiver
  *	dead		up to received.count		free: a message that died with who had it
  *
- * (Who dies about to send leaves it in use until as many messages as were sent then are received: a
- * leak that ends.)  An owner is changed by a compare-and-swap, or by itself; ids do not come back, so
- * what was seen of a dead owner holds if the swap succeeds.
+ * An owner is changed by a compare-and-swap, or by itself; ids do not come back, so what was seen of a
+ * dead owner holds if the swap succeeds.
  */
 #define _GNU_SOURCE		/* fallocate(), sched_getcpu() */
 #include <fcntl.h>
@@ -81,20 +81,49 @@ static int free_from(struct pyipc_channel *c, uint32_t extent, uint32_t owner)
 	return give_from(c, extent, owner, 0);
 }
 
-/* What died with its owner. */
-static int reap(struct pyipc_channel *c)
+/* Of one whose owner is dead, and whose place is not past.  Only an owner sends what is its own: what is
+ * not in the ring when its owner has died will never be. */
+static int is_in_the_ring(const struct pyipc_channel *c, uint32_t extent)
+{
+	uint64_t place = __atomic_load_n(&of(c)->extents[extent].place, __ATOMIC_RELAXED);
+
+	return place <= count_of(&of(c)->sent)
+	       && __atomic_load_n(&block_at(c, place - 1)->head, __ATOMIC_RELAXED) == (IN_EXTENT | extent);
+}
+
+/* What died with its owner.  Of what may wait in the ring, that can be said only while the ring stands
+ * still: how many more there are is told then. */
+static int reap_as(struct pyipc_channel *c, int stands_still, int *ret_doubtful)
 {
 	uint64_t received = count_of(&of(c)->received);
 	int reaped = 0;
 
+	*ret_doubtful = 0;
 	for (uint32_t i = 0; i < EXTENTS; i++) {
 		const struct extent *e = &of(c)->extents[i];
 		uint32_t owner = owner_of_extent(c, i);
+		int waits;
 
-		if (!is_of_the_dead(c, owner))
+		if (!is_of_the_dead(c, owner) || (came(e, received) && is_kept(e)))
 			continue;
-		if (__atomic_load_n(&e->place, __ATOMIC_RELAXED) == 0 || (came(e, received) && !is_kept(e)))
+		waits = __atomic_load_n(&e->place, __ATOMIC_RELAXED) > received;
+		if (waits && !stands_still)
+			++*ret_doubtful;
+		else if (!waits || !is_in_the_ring(c, i))
 			reaped += free_from(c, i, owner) == 0;
+	}
+	return reaped;
+}
+
+/* Under the arena's guard, before that of the receivers; nobody takes them the other way round. */
+static int reap(struct pyipc_channel *c)
+{
+	struct side *received = &of(c)->received;
+	int doubtful, reaped = reap_as(c, 0, &doubtful);
+
+	if (doubtful && lock_side(c, received, 0) == 0) {
+		reaped += reap_as(c, 1, &doubtful);
+		guard_unlock(&received->guard);
 	}
 	return reaped;
 }
@@ -128,10 +157,20 @@ int pyipc_arena_others_keep(struct pyipc_channel *c)
 	return 0;
 }
 
+/* Until a receiver takes it, the owner of what was sent is its sender: whom a signal may have kept from
+ * learning that it was, and who must neither free it nor send it twice. */
+int pyipc_arena_is_sent(const struct pyipc_channel *c, uint32_t extent)
+{
+	const struct extent *e = &of(c)->extents[extent];
+
+	return __atomic_load_n(&e->place, __ATOMIC_RELAXED) != 0 && !came(e, count_of(&of(c)->received));
+}
+
 /* A kept message is done with: if this process dies from now on, it does not come back. */
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent)
 {
-	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id)
+	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id
+	    || pyipc_arena_is_sent(c, extent))
 		return -EBADMSG;
 	__atomic_store_n(&of(c)->extents[extent].kept, 0, __ATOMIC_RELAXED);
 	return 0;
@@ -276,8 +315,20 @@ static int make_present(struct pyipc_channel *c, uint64_t end)
 
 /* ---- waiting for one ---- */
 
-/* How soon who waits finds that an owner has died, or all receivers. */
+/* How soon who waits finds that an owner has died, or all receivers: at first. */
 enum { HUNGRY_NS = PYIPC_SECOND / 10 };
+
+/* Later a quarter of the time that it has waited already, in all calls since -EINTR; and a second at most. */
+static int64_t slice_of(struct pyipc_channel *c, int64_t now)
+{
+	int64_t begun = __atomic_load_n(&c->hungry_ns, __ATOMIC_RELAXED);
+	int64_t slice;
+
+	if (begun == 0)
+		__atomic_store_n(&c->hungry_ns, begun = now, __ATOMIC_RELAXED);
+	slice = (now - begun) / 4;
+	return slice < HUNGRY_NS ? HUNGRY_NS : slice < NET_NS ? slice : NET_NS;
+}
 
 /* Until something was freed since `seen`, or so long: 0, or -EINTR. */
 int pyipc_arena_wait(struct pyipc_channel *c, uint32_t seen, int64_t span_ns)
@@ -296,7 +347,7 @@ static int allocate_in_time(struct pyipc_channel *c, uint64_t size, int64_t dead
 
 	while (result == -ENOSPC) {
 		uint32_t seen = pyipc_arena_hungry(c);
-		int64_t now;
+		int64_t now, slice;
 
 		result = pyipc_arena_allocate(c, size, deadline_ns, ret_loan);
 		if (result != -ENOSPC)
@@ -308,7 +359,8 @@ static int allocate_in_time(struct pyipc_channel *c, uint64_t size, int64_t dead
 			return -EPIPE;
 		if (now >= net)
 			return -EINTR;
-		if (pyipc_arena_wait(c, seen, deadline_ns - now < HUNGRY_NS ? deadline_ns - now : HUNGRY_NS) < 0)
+		slice = slice_of(c, now);
+		if (pyipc_arena_wait(c, seen, deadline_ns - now < slice ? deadline_ns - now : slice) < 0)
 			return -EINTR;
 	}
 	return result;
@@ -320,6 +372,8 @@ int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadli
 	struct pyipc_loan loan;
 	int result = allocate_in_time(c, size, deadline_ns, &loan);
 
+	if (result != -EINTR)
+		__atomic_store_n(&c->hungry_ns, 0, __ATOMIC_RELAXED);
 	if (result < 0)
 		return result;
 	result = make_present(c, loan.at + size);

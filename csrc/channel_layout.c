@@ -12,7 +12,7 @@ enum { MOST_SLOTS = 1 << 20, MOST_SLOT_SIZE = 1 << 16 };
 /* How much memory it takes; -EINVAL of a geometry that it cannot have. */
 int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size, uint64_t arena)
 {
-	if (slots < 1 || slots > MOST_SLOTS || (slots & (slots - 1)) || slot_size < 1 || slot_size > MOST_SLOT_SIZE
+	if (slots < 1 || slots > MOST_SLOTS || slot_size < 1 || slot_size > MOST_SLOT_SIZE
 	    || arena > INT64_MAX / 2)
 		return -EINVAL;
 	return (int64_t) (ring_size(slots, slot_size) + rounded_up(arena, PAGE));
@@ -58,9 +58,10 @@ int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int
 		return -EINVAL;
 	c->memory = memory;
 	c->slots = slots;
+	c->mask = blocks_for(slots) - 1;
 	c->slot_size = slot_size;
 	c->arena_at = c->reserved = (uint64_t) needed;
 	c->arena_size = size - (uint64_t) needed;
-	c->looked_ns = c->scanned_ns = 0;
+	c->looked_ns = c->scanned_ns = c->hungry_ns = 0;
 	return pyipc_member_join(&c->me, memory + offsetof(struct channel, roster), life);
 }

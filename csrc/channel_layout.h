@@ -66,7 +66,9 @@ struct channel {
 	uint32_t major, kind;
 	uint64_t size;
 	uint32_t slots, slot_size;
-	uint32_t reserved[24];
+	uint64_t done;		/* how many messages somebody said to be done with: pyipc_now_channel_done() */
+	uint32_t done_changed, done_awaited;
+	uint32_t reserved[20];
 	struct side sent, received;
 	struct arena arena;
 	struct roster roster;
@@ -94,16 +96,22 @@ static inline uint64_t stride_of(uint32_t slot_size)
 	return rounded_up(sizeof(struct block) + slot_size, LINES);
 }
 
+/* So many blocks has the ring: the next power of two. */
+static inline uint32_t blocks_for(uint32_t slots)
+{
+	return slots > 1 ? UINT32_C(2) << (31 - __builtin_clz(slots - 1)) : 1;
+}
+
 /* What is not the arena. */
 static inline uint64_t ring_size(uint32_t slots, uint32_t slot_size)
 {
-	return rounded_up(sizeof(struct channel) + slots * stride_of(slot_size), PAGE);
+	return rounded_up(sizeof(struct channel) + blocks_for(slots) * stride_of(slot_size), PAGE);
 }
 
 /* Where the message of this place in their order lies. */
 static inline struct block *block_at(const struct pyipc_channel *c, uint64_t place)
 {
-	return (struct block *) (of(c)->blocks + (place & (c->slots - 1)) * stride_of(c->slot_size));
+	return (struct block *) (of(c)->blocks + (place & c->mask) * stride_of(c->slot_size));
 }
 
 #endif

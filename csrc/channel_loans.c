@@ -81,7 +81,8 @@ int pyipc_channel_commit(struct pyipc_channel *c, const struct pyipc_loan *loan,
 		return -EINVAL;
 	if (pyipc_channel_nobody_receives(c))
 		return -EPIPE;
-	while (c->me.id == 0 || owner_of_extent(c, loan->extent) == c->me.id) {
+	while (c->me.id == 0
+	       || (owner_of_extent(c, loan->extent) == c->me.id && !pyipc_arena_is_sent(c, loan->extent))) {
 		result = commit_once(c, loan->extent, size, deadline_ns);
 		if (result == -EAGAIN)
 			result = pyipc_channel_wait(c, 0, deadline_ns, &net);

@@ -148,13 +148,13 @@ static int sleep_until_ready(struct pyipc_channel *c, int for_data, int64_t dead
 static int sleep_until_returned(struct pyipc_channel *c, int64_t deadline_ns)
 {
 	uint32_t seen = pyipc_arena_hungry(c);
-	int64_t now = monotonic_ns(), left = deadline_ns - now;
+	int64_t now = monotonic_ns();
 
 	if (!pyipc_arena_others_keep(c))
 		return -EPIPE;
 	if (now >= deadline_ns)
 		return -ETIMEDOUT;
-	return pyipc_arena_wait(c, seen, left < NET_NS ? left : NET_NS);
+	return pyipc_arena_wait(c, seen, deadline_ns - now < NET_NS ? deadline_ns - now : NET_NS);
 }
 
 static int keeps(const struct pyipc_channel *c)

@@ -56,11 +56,11 @@ enum { PYIPC_CHANNEL_EXTENTS = 256 };
 struct pyipc_channel {
     struct pyipc_member me;
     char *memory;
-    uint32_t slots, slot_size;
+    uint32_t slots, slot_size, mask;
     uint64_t arena_at, arena_size;
     uint64_t reserved;
     int32_t data_read, data_write, space_read, space_write;
-    int64_t looked_ns, scanned_ns;
+    int64_t looked_ns, scanned_ns, hungry_ns;
     uint64_t spins, sleeps, recoveries;
 };
 
@@ -92,6 +92,8 @@ int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent);
 int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent);
 int pyipc_channel_return(struct pyipc_channel *c, uint32_t extent);
+int pyipc_now_channel_done(struct pyipc_channel *c);
+int pyipc_channel_join(struct pyipc_channel *c, int64_t deadline_ns);
 int64_t pyipc_now_channel_depth(const struct pyipc_channel *c);
 int64_t pyipc_now_channel_count(const struct pyipc_channel *c, int received);
 

@@ -191,7 +191,8 @@ static int64_t receive_soon(struct pyipc_channel *c, char *ret_data, uint32_t *r
 	return came;
 }
 
-static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *receive_as(PyObject *self, const char *python, PyObject *const *args, Py_ssize_t count,
+			    PyObject *names)
 {
 	PyObject *given[1];	/* timeout */
 	char data[ROOM];
@@ -206,7 +207,17 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 	Py_XDECREF((PyObject *) f);
 	if (came == 1)
 		return PyBytes_FromStringAndSize(data, size);
-	return in_python(self, "_py_recv", args, count, names);
+	return in_python(self, python, args, count, names);
+}
+
+static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	return receive_as(self, "_py_recv", args, count, names);
+}
+
+static PyObject *receive_short(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	return receive_as(self, "_py__recv_short", args, count, names);
 }
 
 static PyObject *list_of(const char *data, const uint32_t *sizes, int64_t count)
@@ -372,6 +383,7 @@ const struct hot_call pyipc_channel_calls[] = {
 	{ "channel.send", send, "($self, data, timeout=None)" },
 	{ "channel.send_many", send_many, "($self, messages, timeout=None)" },
 	{ "channel.recv", receive, "($self, timeout=None, *, ack=False)" },
+	{ "channel._recv_short", receive_short, "($self, timeout)" },
 	{ "channel.recv_many", receive_many, "($self, most=256, timeout=None)" },
 	{ 0 },
 };

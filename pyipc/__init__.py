@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from . import memory as memory
     from . import sync as sync
     from . import sysv as sysv
+    from ._wait import wait as wait
 
 __version__ = "0.1.0"
 
@@ -67,14 +68,19 @@ __all__ = (
     "memory",
     "sync",
     "sysv",
+    "wait",
 )
 
 
-def __getattr__(name: str) -> ModuleType:
+def __getattr__(name: str) -> object:
     if name in _CHAPTERS:
         __import__(f"{__name__}.{name}")
         chapter: ModuleType = globals()[name]
         return chapter
+    if name == "wait":
+        __import__(f"{__name__}._wait")
+        globals()[name] = globals()["_wait"].wait
+        return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

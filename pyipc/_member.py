@@ -8,12 +8,13 @@ it first uses them.
 from __future__ import annotations
 
 import os
+from _stat import S_ISFIFO
 from _thread import allocate_lock
 from _weakref import ref
-from errno import EACCES, EAGAIN, EBADF, EINTR, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
+from errno import EACCES, EAGAIN, EBADF, EINTR, EINVAL, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 
-from . import _pickling
+from . import _deadline, _pickling
 from ._backend import ops
 from ._waiters import Waited
 from .errors import check, error, limit_error
@@ -63,6 +64,8 @@ def reopened(number: int, flags: int) -> Descriptor:
 
 def pipe_end(number: int, *, write: bool) -> Descriptor:
     """An end of a pipe, whose O_NONBLOCK nobody else can change."""
+    if not S_ISFIFO(os.fstat(number).st_mode):
+        raise error(EINVAL, f"use descriptor {number}, which is no pipe")
     owner: Descriptor = ops.Descriptor()
     path, flags = b"/proc/self/fd/%d" % number, (O_WRONLY if write else O_RDONLY) | O_NONBLOCK
     result = ops.fd_open(owner, path, flags)
@@ -170,8 +173,12 @@ class SharedHandle(Waited):
             result = call(member.state, *arguments)
         return result
 
-    def _until(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if it would have to, by a deadline of 0."""
+    def _until(self, timeout: float | None, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if it may not and would have to."""
+        return self._until_deadline(_deadline.by(timeout), doing, call, *arguments)
+
+    def _until_deadline(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """The same, with a deadline; 0 is not to wait."""
         result = self._wait_until(lambda until: self._call(call, *arguments, until), deadline, doing)
         return -EAGAIN if deadline == 0 and result == -ETIMEDOUT else result
 
@@ -185,7 +192,7 @@ class SharedHandle(Waited):
         # A description of our own would keep our place in the roster, if we died while it travels.
         with_life = reopened(self._part().life.fileno(), O_RDWR)
         try:
-            return _pickling.reduce_all(self, [with_life.fileno(), *self._numbers()], *self._more())
+            return _pickling.reduce_all(self, with_life.fileno(), self._numbers(), *self._more())
         finally:
             with_life._close()
 

@@ -49,14 +49,17 @@ def reduce(handle: Handle, *more: object) -> tuple[Callable[..., Any], tuple[Any
     return _arrive, (type(handle), *_carry(handle, number), more)
 
 
-def reduce_all(handle: Any, numbers: list[int], *more: object) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+def reduce_all(
+    handle: Any, passing: int, numbers: list[int], *more: object
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     """The same of a handle with several descriptors: `type(handle)._arrived(owners, *more)`.
 
-    The numbers need be open no longer than this call.
+    The first, *passing*, may be closed at once; the others, with their handle after the start.
     """
     if not _is_carried():
         raise TypeError(_WHY_NOT)
-    return _arrive_all, (type(handle), [_carry(handle, number, keep=True) for number in numbers], more)
+    hows = [_carry(handle, passing, keep=True), *(_carry(handle, number) for number in numbers)]
+    return _arrive_all, (type(handle), hows, more)
 
 
 def _is_carried() -> bool:
@@ -64,7 +67,7 @@ def _is_carried() -> bool:
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
-        if module == "multiprocessing.reduction":
+        if module in ("multiprocessing.reduction", "pyipc.channels.objects"):
             return True
         # A pickler may be written in Python; and a subclass may have a __reduce__ of its own.
         ours = module == "pickle" or module.startswith("pyipc.")

@@ -66,7 +66,7 @@ class InUseError(IPCError):
     """Somebody still uses it in a way that forbids this (EBUSY)."""
 
 
-class PeerGoneError(IPCError, ConnectionError, EOFError):
+class PeerGoneError(IPCError, BrokenPipeError, EOFError):
     """The other side has closed its end, or has ended (EPIPE, ECONNRESET, ECONNREFUSED)."""
 
 

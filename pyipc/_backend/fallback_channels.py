@@ -12,6 +12,7 @@ __all__ = (
     "channel_commit",
     "channel_face",
     "channel_format",
+    "channel_join",
     "channel_memory",
     "channel_open",
     "channel_receive",
@@ -26,6 +27,7 @@ __all__ = (
     "loan",
     "now_channel_acknowledge",
     "now_channel_counts",
+    "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_release",
@@ -60,3 +62,5 @@ now_channel_receive = _unsupported
 now_channel_release = _unsupported
 now_channel_send = _unsupported
 now_pipe = _unsupported
+channel_join = _unsupported
+now_channel_done = _unsupported

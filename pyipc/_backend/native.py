@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from .native_core import HOT, core, lib
-
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .native_channels import *
+from .native_core import HOT, core, lib
 from .native_descriptors import *
 from .native_locks import *
 from .native_mapping import *

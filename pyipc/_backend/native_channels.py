@@ -16,6 +16,7 @@ __all__ = (
     "channel_commit",
     "channel_face",
     "channel_format",
+    "channel_join",
     "channel_memory",
     "channel_open",
     "channel_receive",
@@ -30,6 +31,7 @@ __all__ = (
     "loan",
     "now_channel_acknowledge",
     "now_channel_counts",
+    "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_release",
@@ -46,7 +48,7 @@ def channel_format(memory: Any, size: int, slots: int, slot_size: int, space_wri
     return lib.pyipc_channel_format(ffi.from_buffer(memory), size, slots, slot_size, space_write)
 
 
-def channel_open(memory: Any, size: int, life: int, pipes: tuple[int, int, int, int], spins: int) -> Any:
+def channel_open(memory: Any, size: int, life: int, pipes: Sequence[int], spins: int) -> Any:
     c = ffi.new("struct pyipc_channel *")
     c.me.spins = spins
     c.data_read, c.data_write, c.space_read, c.space_write = pipes
@@ -153,7 +155,7 @@ class _Loan:
     __slots__ = ("_keeps", "_pointer", "_size", "extent")
 
     def __init__(self, keeps: Any, state: Any, taken: Taken) -> None:
-        c, extent = taken[2]
+        extent: int = taken[2]
         self._keeps = keeps
         self._size = taken[1]
         self.extent = extent
@@ -177,6 +179,9 @@ def loan(keeps: Any, state: Any, taken: Taken) -> Any:
 
 
 # ---- waiting, and figures ----
+
+channel_join = lib.pyipc_channel_join
+now_channel_done = lib.pyipc_now_channel_done
 
 
 def channel_until(state: Any, for_data: bool, deadline: int) -> int:

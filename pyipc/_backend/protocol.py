@@ -409,9 +409,7 @@ class ChannelOps(Protocol):
     def channel_format(self, memory: Memory, size: int, slots: int, slot_size: int, space_write: int) -> int:
         """Make a channel in fresh memory."""
 
-    def channel_open(
-        self, memory: Memory, size: int, life: int, pipes: tuple[int, int, int, int], spins: int
-    ) -> Any:
+    def channel_open(self, memory: Memory, size: int, life: int, pipes: Sequence[int], spins: int) -> Any:
         """Take part in it: the state of a handle, or `-errno`."""
 
     def channel_unplug(self, state: Any) -> None:
@@ -461,6 +459,12 @@ class ChannelOps(Protocol):
 
     def channel_until(self, state: Any, for_data: bool, deadline: int) -> int:
         """Wait until a receive, or a send, would not have to; -EPIPE at the end."""
+
+    def now_channel_done(self, state: Any) -> int:
+        """One message is done; -ERANGE of more than were sent."""
+
+    def channel_join(self, state: Any, deadline: int) -> int:
+        """Wait until as many are done as were sent."""
 
     def now_channel_counts(self, state: Any) -> tuple[int, int, int]:
         """How many messages wait, were sent, were received."""

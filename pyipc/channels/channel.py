@@ -92,11 +92,11 @@ class Sending(End):
         while short < len(messages) and len(messages[short]) <= self.slot_size:
             short += 1
         if short == 0:
-            sent = self._until(deadline, "send to", ops.channel_send_long, messages[0])
-            return 1 if sent == 0 else sent  # type: ignore[no-any-return]
+            sent = self._until_deadline(deadline, "send to", ops.channel_send_long, messages[0])
+            return 1 if sent == 0 else sent
         result = self._call(ops.now_channel_send, messages[:short])
         if result < 0:
-            result = self._until(deadline, "send to", ops.channel_send, messages[:short])
+            result = self._until_deadline(deadline, "send to", ops.channel_send, messages[:short])
         return result  # type: ignore[no-any-return]
 
     def reserve(self, size: int, timeout: float | None = None) -> Reservation:
@@ -115,13 +115,13 @@ class Sending(End):
         if size < 0:
             raise ValueError(f"a message has at least 0 bytes, not {size}")
         member = self._part()
-        result = self._until(deadline, "reserve memory of", ops.channel_reserve, size)
+        result = self._until_deadline(deadline, "reserve memory of", ops.channel_reserve, size)
         if isinstance(result, int):
             raise self._error(result, "reserve memory of")
         return Reservation(self, member, result)
 
 
-@ops.accelerate("channel.recv", "channel.recv_many")
+@ops.accelerate("channel.recv", "channel._recv_short", "channel.recv_many")
 class Receiving(End):
     """What who receives can do."""
 
@@ -187,6 +187,11 @@ class Receiving(End):
         """The next message where it lies, to look at without a copy: as `recv(ack=True)`."""
         return self._take(_deadline.by(timeout))
 
+    def _recv_short(self, timeout: float | None) -> bytes | None:
+        """The next message, if it lies in a slot."""
+        result = self._receive(_deadline.by(timeout), self.slot_size, 1)
+        return None if isinstance(result, int) else result[0]
+
     def _receive(self, deadline: int, room: int, most: int) -> int | list[bytes]:
         """Messages of slots; -EMSGSIZE if the next is none."""
         result: int | list[bytes] = self._call(ops.now_channel_receive, room, most)
@@ -240,7 +245,7 @@ class Channel(Sending, Receiving):
     process the end it needs, by `reader()`, `writer()` or `split()`.
 
     Args:
-        slots: How many messages can wait; a power of two.
+        slots: How many messages can wait, 1 to 2**20.
         slot_size: How long a message can be in bytes without taking memory of *capacity*: 1 to 65536.
         capacity: How many bytes longer messages, and those that are kept, can have together.
 
@@ -255,8 +260,8 @@ class Channel(Sending, Receiving):
 
     def __init__(self, slots: int = SLOTS, slot_size: int = SLOT_SIZE, capacity: int = CAPACITY) -> None:
         doing = f"make a channel of {slots} slots of {slot_size} bytes, and {capacity} bytes"
-        if not 1 <= slots <= 1 << 20 or slots & (slots - 1):
-            raise ValueError(f"slots is a power of two, 1 to 2**20, not {slots}")
+        if not 1 <= slots <= 1 << 20:
+            raise ValueError(f"slots is 1 to 2**20, not {slots}")
         if not 1 <= slot_size <= 1 << 16:
             raise ValueError(f"slot_size is 1 to 65536, not {slot_size}")
         if not 0 <= capacity <= 1 << 46:

@@ -94,7 +94,7 @@ class End(SharedHandle):
                 result = ops.channel_format(memory, size, *fresh, numbers[SPACE_WRITE])
                 if result < 0:
                     return result
-            return ops.channel_open(memory, size, life, tuple(numbers), SPINS)
+            return ops.channel_open(memory, size, life, numbers, SPINS)
 
         for role, number in zip(self.roles, theirs):
             pipes.ends.append(pipe_end(number, write=role in _WRITES))
@@ -156,7 +156,7 @@ class End(SharedHandle):
 
     def _in_time(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
         """What `call(state, *arguments, deadline)` gives, or its `-EMSGSIZE`; raises all else."""
-        result = self._until(deadline, doing, call, *arguments)
+        result = self._until_deadline(deadline, doing, call, *arguments)
         if isinstance(result, int) and result < 0 and result != -EMSGSIZE:
             raise self._error(result, doing)
         return result
@@ -205,7 +205,8 @@ class Message:
     @property
     def buf(self) -> memoryview:
         """Its bytes, without a copy, read-only. They stay what they are for as long as a view lives."""
-        return self._held().view().toreadonly()
+        view: memoryview = self._held().view()
+        return view.toreadonly()
 
     def __bytes__(self) -> bytes:
         return bytes(self._held().view())
@@ -268,7 +269,7 @@ class Reservation:
 
     @property
     def buf(self) -> memoryview:
-        """Where to write; its bytes are whatever was there before. Do not use views of it after `commit()`."""
+        """Where to write; its bytes are whatever was there. After `commit()`, do not use views of it."""
         return self._held().view()  # type: ignore[no-any-return]
 
     def _held(self) -> Any:
@@ -283,11 +284,13 @@ class Reservation:
             WouldBlockError, TimedOutError: There is no room in the ring.
             PeerGoneError: Nobody receives any more.
         """
-        deadline = _deadline.by(timeout)
-        loan = self._held()
         size = self.size if size is None else size
         if not 0 <= size <= self.size:
             raise ValueError(f"{size} bytes of the {self.size} that are reserved")
+        self._commit(size, _deadline.by(timeout))
+
+    def _commit(self, size: int, deadline: int) -> None:
+        loan = self._held()
         result = self._end._in_time(deadline, "send to", ops.channel_commit, self._taken, size)
         if result < 0:
             raise self._end._error(result, "send to")

@@ -6,7 +6,7 @@
 #define CHANNELS_H
 
 #include "facts.h"
-#include "../../csrc/channel.h"
+#include "../../csrc/channel_layout.h"
 
 enum { SLOT_SIZE = 100, ARENA = 1 << 20 };
 
@@ -17,14 +17,19 @@ struct world {
 	uint64_t size;
 };
 
-static inline void make_world(struct world *w, uint32_t slots)
+static inline void make_world_with(struct world *w, uint32_t slots, uint64_t arena)
 {
-	w->size = (uint64_t) pyipc_channel_memory(slots, SLOT_SIZE, ARENA);
+	w->size = (uint64_t) pyipc_channel_memory(slots, SLOT_SIZE, arena);
 	EQUAL(0, pyipc_memory_create(w->size, 0, &w->memory));
 	w->mapped = (char *) pyipc_map(w->memory, w->size, PYIPC_MAP_WRITABLE);
 	EQUAL(0, pipe2(w->data, O_CLOEXEC | O_NONBLOCK));
 	EQUAL(0, pipe2(w->space, O_CLOEXEC | O_NONBLOCK));
 	CHECK(0 < pyipc_channel_format(w->mapped, w->size, slots, SLOT_SIZE, w->space[1]));
+}
+
+static inline void make_world(struct world *w, uint32_t slots)
+{
+	make_world_with(w, slots, ARENA);
 }
 
 static inline void end_world(struct world *w)
@@ -127,6 +132,75 @@ static inline int64_t receive_by(struct pyipc_channel *c, char *ret_text, int64_
 	while (result == -EINTR);
 	ret_text[result == 1 ? size : 0] = '\0';
 	return result == 1 ? size : result;
+}
+
+/* ---- messages in the arena ---- */
+
+#define UNTIL_DONE(call) ({ \
+	int64_t result_; \
+	do \
+		result_ = (call); \
+	while (result_ == -EINTR); \
+	result_; \
+})
+
+static inline int64_t send_long_by(struct pyipc_channel *c, const char *data, uint64_t size, int64_t deadline)
+{
+	return UNTIL_DONE(pyipc_channel_send_long(c, data, size, deadline));
+}
+
+static inline int64_t reserve_by(struct pyipc_channel *c, uint64_t size, int64_t deadline, struct pyipc_loan *ret_loan)
+{
+	return UNTIL_DONE(pyipc_channel_reserve(c, size, deadline, ret_loan));
+}
+
+static inline int64_t commit_by(struct pyipc_channel *c, const struct pyipc_loan *loan, uint64_t size, int64_t deadline)
+{
+	return UNTIL_DONE(pyipc_channel_commit(c, loan, size, deadline));
+}
+
+static inline int64_t take_by(struct pyipc_channel *c, int kept, int64_t deadline, struct pyipc_loan *ret_loan)
+{
+	return UNTIL_DONE(pyipc_channel_take(c, kept, deadline, ret_loan));
+}
+
+static inline int64_t release(struct pyipc_channel *c, const struct pyipc_loan *loan)
+{
+	return pyipc_now_channel_release(c, loan->extent);
+}
+
+static inline struct channel *layout_of(const struct world *w)
+{
+	return (struct channel *) w->mapped;
+}
+
+static inline int extents_in_use(const struct world *w)
+{
+	int count = 0;
+
+	for (int i = 0; i < EXTENTS; i++)
+		count += __atomic_load_n(&layout_of(w)->owners[i], __ATOMIC_RELAXED) != 0;
+	return count;
+}
+
+/* Bytes that differ from one another, and from those of another seed. */
+static inline char byte_of(uint64_t seed, uint64_t at)
+{
+	return (char) (seed * 31 + at * 7 + at / 251);
+}
+
+static inline void fill(char *data, uint64_t size, uint64_t seed)
+{
+	for (uint64_t i = 0; i < size; i++)
+		data[i] = byte_of(seed, i);
+}
+
+static inline int is_filled(const char *data, uint64_t size, uint64_t seed)
+{
+	for (uint64_t i = 0; i < size; i++)
+		if (data[i] != byte_of(seed, i))
+			return 0;
+	return 1;
 }
 
 #endif

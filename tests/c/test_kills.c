@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_kills.c -- a process is killed at each instruction of a call, and the others go on.
+ * test_kills.c -- a process is killed at each instruction of a call that passes messages through slots
+ * (stepping.h), and the others go on.
  *
- * How: kills.h.  After each death, counters say what was committed; what the living then send and receive
- * must agree, soon: nobody may have to wait for the net of a second.
+ * For each place there is a new channel.  After the death, counters say what was committed; what the
+ * living then send and receive must agree, soon: nobody may have to wait for the net of a second.
  */
 #include "channels.h"
 
@@ -15,9 +16,9 @@ int main(void)
 }
 #else
 
-#include "kills.h"
+#include "stepping.h"
 
-enum { SLOTS = 2 };
+enum { SLOTS = 2, SOON_NS = PYIPC_SECOND / 2 };
 
 struct scene {
 	struct world w;
@@ -32,14 +33,9 @@ struct counts {
 	uint64_t sent, received;
 };
 
-/* Where they are is a part of the layout. */
 static struct counts counts_of(const struct scene *s)
 {
-	struct counts c;
-
-	memcpy(&c.sent, s->w.mapped + 128 + 8, sizeof c.sent);
-	memcpy(&c.received, s->w.mapped + 256 + 8, sizeof c.received);
-	return c;
+	return (struct counts){ layout_of(&s->w)->sent.count, layout_of(&s->w)->received.count };
 }
 
 /* ---- what is there before ---- */
@@ -194,21 +190,18 @@ static const struct deed try_to_send = { tries_to_send, 1, 0 }, send_two = { sen
 static const struct deed receive_one = { receives, 0, 1 }, receive_two = { receives_two, 0, 2 };
 static const struct deed take_part_too = { takes_part, 0, 0 };
 
-/* ---- the kill ---- */
-
-static pid_t victim_of(const struct scene *s, void (*call)(struct pyipc_channel *, const struct world *))
+static pid_t victim_of(const struct scene *s, const struct deed *deed)
 {
-	pid_t victim = fork_child();
+	pid_t victim = fork_victim();
 
 	if (victim == 0) {
 		struct pyipc_channel c = take_part(&s->w, 2);
 
-		(void) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		(void) raise(SIGSTOP);
-		call(&c, &s->w);
-		(void) raise(SIGSTOP);
-		_exit(0);
+		step_me();
+		deed->call(&c, &s->w);
+		was_stepped();
 	}
+	see_it_stop(victim);
 	return victim;
 }
 
@@ -324,21 +317,25 @@ static void end_scene(struct scene *s)
 	end_world(&s->w);
 }
 
+/* What must be seen in a scene, or it tests nothing. */
+enum { COMMITS = 1, LEAVES_GUARDS = 2 };
+
 static void killed_at_each_instruction(const char *what, void (*prepare)(struct scene *),
-				       const struct deed *deed, void (*go_on)(struct scene *, const char *))
+				       const struct deed *deed, void (*go_on)(struct scene *, const char *), int must)
 {
 	struct scene first = begin_scene(prepare);
 	int steps, reached = 0, committed = 0, taken_over = 0;
+	pid_t victim = victim_of(&first, deed);
 
-	(void) alarm(PATIENCE_S);
-	CHECK(trace(victim_of(&first, deed->call), &steps) != STOPPED);
+	CHECK(trace(victim, &steps) != STOPPED);
+	end_it(victim);
 	end_scene(&first);
 	for (int at = 0; at < steps && check_ok == 1; at++) {
 		struct scene s = begin_scene(prepare);
 		struct counts before = counts_of(&s), after;
-		pid_t victim = victim_of(&s, deed->call);
 		char expected[16];
 
+		victim = victim_of(&s, deed);
 		reached += run_to(victim, at);
 		end_it(victim);
 		if (prepare == we_hold_the_senders_guard)
@@ -355,28 +352,34 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 			printf("  killed after %d instructions\n", at + 1);
 	}
 	CHECK(reached > steps * 9 / 10);
+	CHECK(must & COMMITS ? committed > 0 && committed < reached : committed == 0);
+	CHECK(must & LEAVES_GUARDS ? taken_over > 0 : taken_over == 0);
 	printf("  %s: killed at %d of %d instructions, %d after the commit; a guard taken over %d times\n", what, reached,
 	       steps, committed, taken_over);
 }
 
 #define KILLED(name, ...) static void name(void) { killed_at_each_instruction(#name, __VA_ARGS__); }
 
-KILLED(sending_to_nobody_yet, nothing_there, &send_one, the_living_go_on)
-KILLED(sending_behind_another, one_there, &send_one, the_living_go_on)
-KILLED(trying_to_send, one_there, &try_to_send, the_living_go_on)
-KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, &send_one, the_sleeper_gets_it)
-KILLED(receiving, one_there, &receive_one, the_living_go_on)
-KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, &receive_one, the_sleeper_finds_room)
-KILLED(going_to_sleep_for_a_message, nothing_there, &receive_one, the_living_go_on)
-KILLED(going_to_sleep_beside_another, a_receiver_sleeps, &receive_one, the_sleeper_gets_it)
-KILLED(going_to_sleep_for_room, full, &send_one, the_living_go_on)
-KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, &send_one, the_sleeper_finds_room)
-KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, &send_one, the_living_go_on)
-KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, &receive_one, the_living_go_on)
-KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, &send_one_soon, the_living_go_on)
-KILLED(sending_two, nothing_there, &send_two, the_living_go_on)
-KILLED(receiving_two, full, &receive_two, the_living_go_on)
-KILLED(taking_part, one_there, &take_part_too, the_living_go_on)
+KILLED(sending_to_nobody_yet, nothing_there, &send_one, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(sending_behind_another, one_there, &send_one, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(trying_to_send, one_there, &try_to_send, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(sending_to_one_who_sleeps, a_receiver_sleeps, &send_one, the_sleeper_gets_it, COMMITS | LEAVES_GUARDS)
+KILLED(receiving, one_there, &receive_one, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(receiving_while_a_sender_sleeps, a_sender_sleeps, &receive_one, the_sleeper_finds_room,
+       COMMITS | LEAVES_GUARDS)
+KILLED(going_to_sleep_for_a_message, nothing_there, &receive_one, the_living_go_on, LEAVES_GUARDS)
+KILLED(going_to_sleep_beside_another, a_receiver_sleeps, &receive_one, the_sleeper_gets_it, LEAVES_GUARDS)
+KILLED(going_to_sleep_for_room, full, &send_one, the_living_go_on, LEAVES_GUARDS)
+KILLED(going_to_sleep_for_room_beside_another, a_sender_sleeps, &send_one, the_sleeper_finds_room,
+       LEAVES_GUARDS)
+KILLED(taking_the_senders_guard_from_the_dead, the_dead_hold_the_senders_guard, &send_one, the_living_go_on,
+       COMMITS | LEAVES_GUARDS)
+KILLED(taking_the_receivers_guard_from_the_dead, the_dead_hold_the_receivers_guard, &receive_one,
+       the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(waiting_for_the_senders_guard, we_hold_the_senders_guard, &send_one_soon, the_living_go_on, 0)
+KILLED(sending_two, nothing_there, &send_two, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(receiving_two, full, &receive_two, the_living_go_on, COMMITS | LEAVES_GUARDS)
+KILLED(taking_part, one_there, &take_part_too, the_living_go_on, 0)
 
 int main(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * test_cell_kills.c -- who writes or awaits a latest value is killed at each instruction, and the
+ * test_kills_cell.c -- who writes or awaits a latest value is killed at each instruction, and the
  * others go on; who reads one is overtaken at each.
  *
  * A victim is stepped by ptrace(2), one instruction at a time (a system call is one), and killed after

@@ -1,0 +1,212 @@
+"""Channels by name: a Unix socket hands out their descriptors.
+
+Who connects says in one packet which end it wants, and gets one packet with the descriptors of that end.
+Both look at the other's uid, as the kernel has it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from errno import EACCES, EAGAIN, EPROTO, ETIMEDOUT
+from socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
+from threading import Thread
+from time import monotonic_ns, sleep
+
+from .. import _deadline, _unix_path, fds
+from .._backend import ops
+from .._member import reopened
+from ..errors import check, error
+from .channel import Channel, Reader, Writer
+from .ends import End
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from typing import Any, Union
+
+    Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
+
+_ASKS = b"pyipc channel 1 "
+_ENDS: dict[bytes, type[End]] = {b"both": Channel, b"reader": Reader, b"writer": Writer}
+_GIVES = b"pyipc channel 1"
+
+# How long a client may take to say what it wants.
+_CLIENT_HAS_SECONDS = 5.0
+
+_RETRY_SECONDS = 0.05
+
+# What fits into a sockaddr_un; more goes by way of its directory.
+_LONGEST_PATH = 107
+
+
+def _allowed(allow: Collection[int] | None) -> frozenset[int]:
+    """Whom to trust with a channel: our own user and root, unless told otherwise."""
+    return frozenset((os.geteuid(), 0) if allow is None else allow)
+
+
+class Server:
+    """Hands out a channel at a path; see `serve()`. Closing it removes the path; the channel lives on.
+
+    Attributes:
+        refused: How many were turned away, since their uid is not allowed.
+    """
+
+    def __init__(self, path: Path, channel: Channel, allow: frozenset[int], mode: int) -> None:
+        self._allow = allow
+        self._channel = channel
+        self.refused = 0
+        self._pid = os.getpid()
+        self._listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK)
+        self._stop_reading, self._stop_writing = ops.Descriptor(), ops.Descriptor()
+        try:
+            check(ops.now_pipe(self._stop_reading, self._stop_writing), "make a pipe")
+            self._bound = _unix_path.bind(self._listener, path, mode=mode, backlog=64)
+        except BaseException:
+            self._drop()
+            raise
+        self._thread = Thread(target=self._run, name=f"pyipc channel at {path!r}", daemon=True)
+        self._thread.start()
+        atexit.register(self.close)
+
+    def _run(self) -> None:
+        from select import POLLIN, poll
+
+        ready = poll()
+        ready.register(self._stop_reading.fileno(), POLLIN)
+        ready.register(self._listener, POLLIN)
+        while all(number != self._stop_reading.fileno() for number, _ in ready.poll()):
+            try:
+                client, _ = self._listener.accept()
+            except BlockingIOError:
+                continue  # it is gone already
+            except OSError:
+                sleep(_RETRY_SECONDS)  # no descriptors: it is still there, and poll(2) says so at once
+                continue
+            with client:
+                try:
+                    self._give(client)
+                except OSError:
+                    continue  # that client's loss
+
+    def _give(self, client: socket) -> None:
+        with fds.peer(client) as peer:
+            if peer.uid not in self._allow:
+                self.refused += 1
+                return
+        client.setblocking(False)
+        with fds.receive(client, 64, _CLIENT_HAS_SECONDS) as message:
+            cls = _ENDS.get(message.data[len(_ASKS) :])
+        if cls is None or not message.data.startswith(_ASKS):
+            return
+        memory = reopened(self._channel._part().life.fileno(), os.O_RDWR)
+        try:
+            pipes = [self._channel._pipe(role) for role in cls.roles]
+            fds.send(client, _GIVES, [memory.fileno(), *pipes], _CLIENT_HAS_SECONDS)
+        finally:
+            memory._close()
+
+    def _drop(self) -> None:
+        self._listener.close()
+        ops.close_all([self._stop_reading, self._stop_writing])
+
+    def close(self) -> None:
+        """Hand it out no more, and remove the path. In a forked child, just let go."""
+        if self._listener.fileno() < 0:
+            return
+        if self._pid == os.getpid():
+            os.write(self._stop_writing.fileno(), b"\0")
+            self._thread.join()
+            self._bound.remove()
+            atexit.unregister(self.close)
+        self._drop()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, kind: object, value: object, trace: object) -> None:
+        self.close()
+
+
+def serve(path: Path, channel: Channel, *, allow: Collection[int] | None = None, mode: int = 0o600) -> Server:
+    """Let others take part in a channel, by a path: `with channels.serve(path, channel): ...`.
+
+    A thread hands it out until the server is closed. A path that a dead server has left is taken over; a
+    living one keeps it.
+
+    Args:
+        path: Where; the socket is there only for whom *mode* lets in.
+        channel: What to hand out. It may be closed only after the server.
+        allow: The uids that may have it; None is our own and root.
+        mode: The socket's; connecting takes the right to write (unix(7)).
+
+    Raises:
+        AlreadyExistsError: Somebody serves there, or the path is something else.
+        AccessError, NotFoundError: Of the directory.
+    """
+    return Server(path, channel, _allowed(allow), mode)
+
+
+def connect(
+    path: Path, end: str = "both", timeout: float | None = None, *, allow: Collection[int] | None = None
+) -> Any:
+    """Take part in the channel that is served at a path.
+
+    Args:
+        path: Where.
+        end: "reader", "writer", or "both" for a `Channel`.
+        timeout: How many seconds the server may take to answer.
+        allow: The uids that may be the server's; None is our own and root.
+
+    Raises:
+        NotFoundError: Nothing is there.
+        PeerGoneError: Its server is dead, or does not want us.
+        AccessError: We may not connect, or the server is not one of *allow*.
+        TimedOutError: It did not answer in time.
+    """
+    if end.encode() not in _ENDS:
+        raise ValueError(f'end is "reader", "writer" or "both", not {end!r}')
+    cls = _ENDS[end.encode()]
+    deadline = _deadline.by(timeout)
+    doing = f"connect to the channel at {os.fsdecode(path)}"
+    with socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK) as sock:
+        _connect(sock, path, deadline, doing)
+        with fds.peer(sock) as server:
+            if server.uid not in _allowed(allow):
+                raise error(EACCES, f"{doing}, which user {server.uid} serves")
+        fds.send(sock, _ASKS + end.encode())
+        with fds.receive(sock, 64, _left(deadline)) as message:
+            if message.data != _GIVES or len(message.fds) != 1 + len(cls.roles):
+                raise error(EPROTO, doing)
+            numbers = [handle.fileno() for handle in message.fds]
+            return cls._attach(numbers[0], numbers[1:])
+
+
+def _left(deadline: int) -> float | None:
+    return None if deadline == _deadline.FOREVER else max(0.0, (deadline - monotonic_ns()) / 1e9)
+
+
+def _connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
+    raw = os.fsencode(path)
+    folder = None
+    if len(raw) > _LONGEST_PATH:
+        folder = os.open(os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        raw = b"/proc/self/fd/%d/%s" % (folder, os.path.basename(raw))
+    try:
+        problem = _connect_by(sock, raw, deadline)
+    finally:
+        if folder is not None:
+            os.close(folder)
+    if problem:
+        raise error(problem, doing)
+
+
+def _connect_by(sock: socket, raw: bytes, deadline: int) -> int:
+    length = 0.0
+    while True:
+        problem = sock.connect_ex(raw)
+        if problem != EAGAIN:  # more wait there than its backlog holds
+            return problem
+        if monotonic_ns() >= deadline:
+            return ETIMEDOUT
+        length = _deadline.nap(length, deadline)
