@@ -21,9 +21,11 @@ from contest import FALLBACK, Row
 from fds import rows as fds
 from imports import rows as imports
 from memory import rows as memory
+from sync import rows as sync
+from sync import values as sync_values
 from sysv import rows as sysv
 
-CHAPTERS = (sysv, fds, memory, imports)
+CHAPTERS = (sysv, fds, memory, sync, sync_values, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"

@@ -42,13 +42,6 @@ static uint32_t *place_to_sleep(const struct pyipc_sync *s)
 	return (uint32_t *) &words_of(s)->state + 1;	/* all machines here are little-endian */
 }
 
-static int enter(struct pyipc_sync *s, int64_t deadline_ns)
-{
-	int result = sync_lock(s, deadline_ns);
-
-	return result < 0 ? result : 0;
-}
-
 /* The end of a generation, and the guard with it. */
 static void end(struct pyipc_sync *s, int broke, int stays_broken)
 {
@@ -144,7 +137,7 @@ int pyipc_barrier_arrive(struct pyipc_sync *s, int acts, struct pyipc_arrival *r
 	struct patience p = be_patient(since_ns, deadline_ns);
 	int result;
 
-	while ((result = enter(s, deadline_ns)) == 0) {
+	while ((result = sync_lock(s, deadline_ns)) == 0) {
 		uint32_t generation = generation_of(s);
 		uint32_t actor = load(&words_of(s)->actor);
 
@@ -185,7 +178,7 @@ static int look_at_the_actor(struct pyipc_sync *s, uint32_t generation, int64_t 
 
 	if (actor == 0 || pyipc_roster_is_alive(&s->me, actor))
 		return 0;
-	result = enter(s, deadline_ns);
+	result = sync_lock(s, deadline_ns);
 	if (result < 0)
 		return result;
 	if (generation_of(s) == generation && load(&words_of(s)->actor) == actor)
@@ -216,7 +209,7 @@ int pyipc_barrier_wait(struct pyipc_sync *s, uint32_t generation, int64_t since_
 /* The action was run, well or not; 0, or -ECANCELED if the barrier was broken meanwhile. */
 int pyipc_barrier_acted(struct pyipc_sync *s, uint32_t generation, int well, int64_t deadline_ns)
 {
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 
 	if (result < 0)
 		return result;
@@ -232,7 +225,7 @@ int pyipc_barrier_acted(struct pyipc_sync *s, uint32_t generation, int well, int
 int pyipc_barrier_leave(struct pyipc_sync *s, const struct pyipc_arrival *arrival, int64_t deadline_ns)
 {
 	uint32_t place = (uint32_t) arrival->place;
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 
 	if (result < 0)
 		return result;
@@ -246,7 +239,7 @@ int pyipc_barrier_leave(struct pyipc_sync *s, const struct pyipc_arrival *arriva
 /* All who wait learn that it is broken, and so does whoever comes. */
 int pyipc_barrier_abort(struct pyipc_sync *s, int64_t deadline_ns)
 {
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 
 	if (result == 0)
 		end(s, 1, 1);
@@ -256,7 +249,7 @@ int pyipc_barrier_abort(struct pyipc_sync *s, int64_t deadline_ns)
 /* All who wait learn that it is broken; for whoever comes, it is as new. */
 int pyipc_barrier_reset(struct pyipc_sync *s, int64_t deadline_ns)
 {
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 
 	if (result == 0)
 		end(s, 1, 0);
@@ -271,7 +264,7 @@ int pyipc_now_barrier_broken(const struct pyipc_sync *s)
 /* How many wait, and live. */
 int pyipc_barrier_waiting(struct pyipc_sync *s, int64_t deadline_ns)
 {
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 
 	if (result < 0)
 		return result;

@@ -9,9 +9,12 @@ SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
-    *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c", "channel_tasks.c", "channel_waits.c"),
+    *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c"),
+    *("channel_tasks.c", "channel_waits.c"),
     *("sync.c", "lock.c", "semaphore.c", "event.c", "condition.c", "barrier.c", "rwlock.c", "holdings.c"),
+    *("file_lock.c", "counters.c", "cell.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
+    *("python_locks.c", "python_values.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

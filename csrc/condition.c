@@ -21,13 +21,6 @@ static struct waiter *waiter_of(const struct pyipc_sync *s, uint32_t place)
 	return &sync_of(s)->waiters[place];
 }
 
-static int enter(struct pyipc_sync *s, int64_t deadline_ns)
-{
-	int result = sync_lock(s, deadline_ns);
-
-	return result < 0 ? result : 0;
-}
-
 static int is_notified(const struct waiter *waiter)
 {
 	return __atomic_load_n(&waiter->notified, __ATOMIC_ACQUIRE) != 0;
@@ -56,7 +49,7 @@ static int free_place(const struct pyipc_sync *s)
 /* Be one who waits, at a place that is the caller's until it gives it up.  -ENOSPC if all are taken. */
 int pyipc_condition_enlist(struct pyipc_sync *s, int32_t *ret_place, int64_t deadline_ns)
 {
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 	struct waiter *waiter;
 
 	if (result < 0)
@@ -114,7 +107,7 @@ int pyipc_condition_delist(struct pyipc_sync *s, int32_t *place, int64_t deadlin
 
 	if (s->me.id == 0 || !is_ours(s, *place))
 		return 0;
-	result = enter(s, deadline_ns);
+	result = sync_lock(s, deadline_ns);
 	if (result < 0)
 		return result;
 	result = is_notified(waiter_of(s, (uint32_t) *place));
@@ -154,7 +147,7 @@ static struct waiter *next_in_turn(const struct pyipc_sync *s)
 /* Wake so many, at the most: how many that were. */
 int pyipc_condition_notify(struct pyipc_sync *s, uint32_t most, int64_t deadline_ns)
 {
-	int result = enter(s, deadline_ns);
+	int result = sync_lock(s, deadline_ns);
 	uint32_t count = 0;
 
 	if (result < 0)

@@ -25,9 +25,7 @@
 #include <string.h>
 
 #include "python_channels.h"
-
-/* Copies up to this size keep the GIL: _COPY_WITH_GIL in _backend/native_mapping.py. */
-enum { COPY_WITH_GIL = 65536 };
+#include "python_values.h"
 
 /* Names and types that never change once the module is made. */
 static struct {
@@ -546,6 +544,8 @@ static PyObject *module_accelerate(PyObject *module, PyObject *args)
 	which = find(hot, key);
 	if (!which)
 		which = find(pyipc_channel_calls, key);
+	if (!which)
+		which = find(pyipc_value_calls, key);
 	if (!which)
 		return PyErr_Format(PyExc_ValueError, "there is no hot call named %s", key);
 	/* What is before a dot tells calls of one name apart. */

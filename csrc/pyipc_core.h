@@ -176,10 +176,11 @@ int pyipc_now_rwlock_release(struct pyipc_sync *s, int write);
 int pyipc_rwlock_release(struct pyipc_sync *s, int write, int64_t deadline_ns);
 int pyipc_now_rwlock_recovered(const struct pyipc_sync *s);
 
-/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c) ---- */
+/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c, python_locks.c) ---- */
 
 int pyipc_now_add_hot_calls(void);
 int pyipc_now_add_descriptors(void);
+int pyipc_now_add_lock_calls(void);
 
 /* ---- what all three System V families share ---- */
 
@@ -365,6 +366,44 @@ int64_t pyipc_memory_reserve(int number, uint64_t offset, uint64_t size);
 int pyipc_memory_grow(int number, uint64_t size);
 int pyipc_now_memory_stat(int number, struct pyipc_memory_stat *ret_stat);
 int pyipc_memory_seal(int number, int seals);
+
+/* ---- files that are there to be locked (file_lock.c) ---- */
+
+int pyipc_lock_file_open(const char *path, int mode, int shared, int32_t *ret_fd);
+int pyipc_lock_file(int number, int shared, int64_t since_ns, int64_t deadline_ns);
+int pyipc_unlock_file(int number);
+int pyipc_now_lock_file(int number, int shared);
+int pyipc_now_unlock_file(int number);
+
+/* ---- counters (counters.c): what these give is a counter, of any value; they cannot fail ---- */
+
+enum { PYIPC_COUNTER_STRIDE = 128 };
+
+int64_t pyipc_now_counter_add(int64_t *counters, uint64_t index, int64_t n);
+int64_t pyipc_now_counter_get(int64_t *counters, uint64_t index);
+int64_t pyipc_now_counter_exchange(int64_t *counters, uint64_t index, int64_t value);
+int pyipc_now_counter_compare_exchange(int64_t *counters, uint64_t index, int64_t expected, int64_t value);
+
+/* ---- the latest value (cell.c) ---- */
+
+enum { PYIPC_CELL_MOST = 1 << 26 };
+
+struct pyipc_cell {
+    struct pyipc_member me;
+    char *memory;
+    uint32_t most;
+};
+
+int64_t pyipc_cell_memory(uint32_t most);
+int pyipc_cell_format(char *memory, uint64_t size, uint32_t most);
+int pyipc_cell_open(struct pyipc_cell *c, char *memory, uint64_t size, int32_t life);
+int64_t pyipc_now_cell_set(struct pyipc_cell *c, const char *data, uint64_t size);
+int64_t pyipc_cell_set(struct pyipc_cell *c, const char *data, uint64_t size, int64_t deadline_ns);
+int64_t pyipc_now_cell_version(const struct pyipc_cell *c);
+int64_t pyipc_now_cell_size(const struct pyipc_cell *c);
+int64_t pyipc_now_cell_get(const struct pyipc_cell *c, char *into, uint64_t room, uint64_t *ret_size);
+int64_t pyipc_cell_get(const struct pyipc_cell *c, char *into, uint64_t room, uint64_t *ret_size);
+int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t since_ns, int64_t deadline_ns);
 
 /* cdef: end */
 

@@ -19,6 +19,9 @@
 
 typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names);
 
+/* Copies up to this size keep the GIL: _COPY_WITH_GIL in _backend/native_*.py. */
+enum { COPY_WITH_GIL = 65536 };
+
 static inline PyObject *none(void)
 {
 	Py_INCREF(Py_None);

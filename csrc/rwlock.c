@@ -3,8 +3,8 @@
  * rwlock.c -- many readers, or one writer; none of them blocks others by dying.
  *
  * Under a guard.  A writer is there with the store of its id, a reader with the store of what it holds
- * (holdings.c).  `readers` is a copy of the sum of those, made anew when the guard comes from the dead, and
- * when it stands in somebody's way.  A writer that waits says so, and as long as it lives and waits, nobody
+ * (holdings.c).  `readers` is a copy of the sum of those, written before a reader comes and after one goes:
+ * it may be too high, by who has died, and is made anew when it stands in somebody's way.  A writer that waits says so, and as long as it lives and waits, nobody
  * begins to read.
  *
  * Whoever lets the last go wakes all who sleep: so one that is woken and dies takes nothing away.
@@ -25,13 +25,6 @@ static void count_anew(const struct pyipc_sync *s)
 }
 
 /* ---- under the guard ---- */
-
-static int entered(struct pyipc_sync *s, int result)
-{
-	if (result == GUARD_FROM_THE_DEAD)
-		count_anew(s);
-	return result < 0 ? result : 0;
-}
 
 static void leave(struct pyipc_sync *s, int wakes_all)
 {
@@ -68,8 +61,8 @@ static int take_for_reading(struct pyipc_sync *s)
 
 	if (is_alive(s, writer) || is_alive(s, wants))
 		return -EAGAIN;
-	holdings_set_mine(s, holdings_mine(s) + 1);
 	store_long(&w->readers, load_long(&w->readers) + 1);
+	holdings_set_mine(s, holdings_mine(s) + 1);
 	store(&w->writer, 0);
 	return got(s, writer != 0);
 }
@@ -106,6 +99,8 @@ static int give(struct pyipc_sync *s, int write)
 	}
 	holdings_set_mine(s, mine - 1);
 	store_long(&w->readers, load_long(&w->readers) - 1);
+	if (load_long(&w->readers) != 0 && load(&w->sleepers))
+		count_anew(s);	/* perhaps only the dead are left */
 	return 0;
 }
 
@@ -114,7 +109,7 @@ static int give(struct pyipc_sync *s, int write)
 /* At once; -EBUSY if others are just at it. */
 int pyipc_now_rwlock_try(struct pyipc_sync *s, int write)
 {
-	int result = entered(s, sync_try(s));
+	int result = sync_try(s);
 
 	if (result < 0)
 		return result;
@@ -135,12 +130,12 @@ static int release(struct pyipc_sync *s, int write, int result)
 /* -EPERM of what this process does not hold. */
 int pyipc_now_rwlock_release(struct pyipc_sync *s, int write)
 {
-	return release(s, write, entered(s, sync_try(s)));
+	return release(s, write, sync_try(s));
 }
 
 int pyipc_rwlock_release(struct pyipc_sync *s, int write, int64_t deadline_ns)
 {
-	return release(s, write, entered(s, sync_lock(s, deadline_ns)));
+	return release(s, write, sync_lock(s, deadline_ns));
 }
 
 /* Of those who wait to write, one says so. */
@@ -176,7 +171,7 @@ int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int32_t *ret_taken, in
 	struct rwlock_words *w = words_of(s);
 	int result;
 
-	while ((result = entered(s, sync_lock(s, deadline_ns))) == 0) {
+	while ((result = sync_lock(s, deadline_ns)) == 0) {
 		uint32_t seen = __atomic_load_n(&w->wakes, __ATOMIC_ACQUIRE);
 
 		result = take(s, write);

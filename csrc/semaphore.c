@@ -3,9 +3,9 @@
  * semaphore.c -- a semaphore; what the dead had taken comes back.
  *
  * With undo, each operation commits by one store under the guard: of what a member holds (holdings.c), or
- * of `given`.  The value is what follows from those, and `free` a copy of it: whoever takes the guard from
- * the dead, or finds nothing free, makes it anew.  Without undo, `free` is all there is, and the one
- * store is of that.
+ * of `given`.  The value is what follows from those, and `free` a copy of it, which is written after; so
+ * it may be too low, by what the dead held or were about to write, and is never too high.  Whoever finds
+ * nothing free makes it anew.  Without undo, `free` is all there is, and the one store is of that.
  *
  * A release by who holds nothing gives back what another holds, if any does: a permit that one process
  * takes and another gives is one permit.
@@ -36,13 +36,6 @@ static void count_anew(const struct pyipc_sync *s)
 }
 
 /* ---- under the guard ---- */
-
-static int entered(struct pyipc_sync *s, int result)
-{
-	if (result == GUARD_FROM_THE_DEAD)
-		count_anew(s);
-	return result < 0 ? result : 0;
-}
 
 /* One sleeper wakes, and says itself that there may be more of them.  If it dies first, they wake by
  * their slices. */
@@ -83,6 +76,8 @@ static void give_with_undo(struct pyipc_sync *s)
 
 static int give(struct pyipc_sync *s)
 {
+	if ((s->flags & PYIPC_SYNC_UNDO) && holdings_mine(s) == 0)
+		count_anew(s);	/* perhaps what we give has come back from the dead */
 	if (free_of(s) >= (s->flags & PYIPC_SYNC_BOUNDED ? (int64_t) s->value : INT32_MAX))
 		return -EOVERFLOW;
 	if (s->flags & PYIPC_SYNC_UNDO)
@@ -96,7 +91,7 @@ static int give(struct pyipc_sync *s)
 /* At once; -EBUSY if others are just at it. */
 int pyipc_now_semaphore_try(struct pyipc_sync *s)
 {
-	int result = entered(s, sync_try(s));
+	int result = sync_try(s);
 
 	if (result < 0)
 		return result;
@@ -117,12 +112,12 @@ static int release(struct pyipc_sync *s, int result)
 
 int pyipc_now_semaphore_release(struct pyipc_sync *s)
 {
-	return release(s, entered(s, sync_try(s)));
+	return release(s, sync_try(s));
 }
 
 int pyipc_semaphore_release(struct pyipc_sync *s, int64_t deadline_ns)
 {
-	return release(s, entered(s, sync_lock(s, deadline_ns)));
+	return release(s, sync_lock(s, deadline_ns));
 }
 
 /* Look for a while first: one may be given back in a moment. */
@@ -140,7 +135,7 @@ int pyipc_semaphore_acquire(struct pyipc_sync *s, int32_t *ret_taken, int64_t si
 	int result, has_slept = 0;
 
 	spin(s);
-	while ((result = entered(s, sync_lock(s, deadline_ns))) == 0) {
+	while ((result = sync_lock(s, deadline_ns)) == 0) {
 		uint32_t seen = load(&w->wakes);
 
 		result = take(s);
@@ -162,7 +157,7 @@ int pyipc_semaphore_acquire(struct pyipc_sync *s, int32_t *ret_taken, int64_t si
 /* How many can be taken now.  (Less than 0 is what only a hostile peer can make of it.) */
 int64_t pyipc_semaphore_value(struct pyipc_sync *s, int64_t deadline_ns)
 {
-	int result = entered(s, sync_lock(s, deadline_ns));
+	int result = sync_lock(s, deadline_ns);
 	int64_t value;
 
 	if (result < 0)

@@ -124,7 +124,9 @@ void wake(uint32_t *word, int most)
 
 /* ---- the guard ---- */
 
-/* At once: 0, GUARD_FROM_THE_DEAD, or -EBUSY. */
+/* What is done under it commits by one store, so there is nothing to repair when it comes from the dead. */
+
+/* At once, or -EBUSY. */
 int sync_try(struct pyipc_sync *s)
 {
 	uint32_t *guard = &sync_of(s)->guard;
@@ -136,7 +138,7 @@ int sync_try(struct pyipc_sync *s)
 	if (!pyipc_guard_bury(guard, &s->me))
 		return -EBUSY;
 	note_recovery(s);
-	return GUARD_FROM_THE_DEAD;
+	return 0;
 }
 
 int sync_lock(struct pyipc_sync *s, int64_t deadline_ns)
@@ -146,5 +148,5 @@ int sync_lock(struct pyipc_sync *s, int64_t deadline_ns)
 
 	if (result == GUARD_FROM_THE_DEAD)
 		note_recovery(s);
-	return result;
+	return result < 0 ? result : 0;
 }

@@ -27,8 +27,7 @@ struct lock_words {
 };
 
 /* Semaphore, BoundedSemaphore.  With undo, the value is what it was at first + given - what the living
- * have taken, and `free` a copy of that, which is made anew when a guard is taken from the dead; without
- * undo, `free` is all there is. */
+ * have taken, and `free` a copy of that, which is never too high; without undo, `free` is all there is. */
 struct semaphore_words {
 	uint32_t guard;
 	uint32_t sleepers;	/* 1: somebody may sleep */
@@ -62,7 +61,7 @@ struct rwlock_words {
 	uint32_t writer;	/* its id */
 	uint32_t wants;		/* the id of one who waits to write: no readers are let in before it */
 	uint32_t unused;
-	uint64_t readers;	/* how many read, some of whom may have died: a copy of what holdings say */
+	uint64_t readers;	/* how many read: a copy of what holdings say, never too low */
 };
 
 /* What a slot of the roster holds counts as long as its generation lives: generation above, count
@@ -154,7 +153,6 @@ void wake(uint32_t *word, int most);
 
 /* ---- the guard of an object: sync.c ---- */
 
-/* GUARD_FROM_THE_DEAD: then copies are to be made anew. */
 int sync_lock(struct pyipc_sync *s, int64_t deadline_ns);
 int sync_try(struct pyipc_sync *s);
 

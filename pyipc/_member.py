@@ -14,7 +14,7 @@ from _weakref import ref
 from errno import EACCES, EAGAIN, EBADF, EINTR, EINVAL, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 
-from . import _deadline, _pickling
+from . import _pickling
 from ._backend import ops
 from ._waiters import Waited
 from .errors import check, error, limit_error
@@ -173,12 +173,8 @@ class SharedHandle(Waited):
             result = call(member.state, *arguments)
         return result
 
-    def _until(self, timeout: float | None, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if it may not and would have to."""
-        return self._until_deadline(_deadline.by(timeout), doing, call, *arguments)
-
-    def _until_deadline(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """The same, with a deadline; 0 is not to wait."""
+    def _until(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
+        """`call(state, *arguments, deadline)`, which waits; of a deadline of 0, -EAGAIN if it would have to."""
         result = self._wait_until(lambda until: self._call(call, *arguments, until), deadline, doing)
         return -EAGAIN if deadline == 0 and result == -ETIMEDOUT else result
 

@@ -38,6 +38,7 @@ from .fallback_passing import *
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
+from .fallback_values import *
 from .fallback_waits import *
 
 TYPE_CHECKING = False
@@ -66,6 +67,8 @@ _CAPABILITIES = {
     "fds.pidfd_getfd": False,
     "memory.grows_whole_or_not": False,
     "channels": False,
+    "sync.counters": False,
+    "sync.latest": False,
     "sync.locks": False,
 }
 

@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .protocol import Class
+
 __all__ = (
     "BARRIER",
     "CONDITION",
@@ -33,7 +35,10 @@ __all__ = (
     "condition_sleep",
     "event_wait",
     "lock_acquire",
+    "lock_block",
+    "lock_calls",
     "lock_recover",
+    "lock_slots",
     "new_arrival",
     "new_place",
     "now_barrier_broken",
@@ -82,6 +87,7 @@ condition_notify = _unsupported
 condition_sleep = _unsupported
 event_wait = _unsupported
 lock_acquire = _unsupported
+lock_calls = _unsupported
 lock_recover = _unsupported
 new_arrival = _unsupported
 new_place = _unsupported
@@ -107,3 +113,11 @@ semaphore_acquire = _unsupported
 semaphore_release = _unsupported
 semaphore_value = _unsupported
 sync_open = _unsupported
+
+
+def lock_slots(cls: type) -> dict[str, str]:
+    return {}
+
+
+def lock_block(cls: Class) -> Class:
+    return cls

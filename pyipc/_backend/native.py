@@ -17,6 +17,7 @@ from .native_member import *
 from .native_memory import *
 from .native_passing import *
 from .native_sysv import *
+from .native_values import *
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _CAPABILITIES = (
     "fds.pidfd_getfd",
     "memory.grows_whole_or_not",
     "channels",
+    "sync.counters",
+    "sync.latest",
     "sync.locks",
 )
 

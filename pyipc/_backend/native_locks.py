@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from .native_core import ffi, lib
+from .native_core import HOT, core, ffi, lib
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .protocol import Class
 
 __all__ = (
     "BARRIER",
@@ -33,7 +35,10 @@ __all__ = (
     "condition_sleep",
     "event_wait",
     "lock_acquire",
+    "lock_block",
+    "lock_calls",
     "lock_recover",
+    "lock_slots",
     "new_arrival",
     "new_place",
     "now_barrier_broken",
@@ -137,3 +142,22 @@ rwlock_acquire = lib.pyipc_rwlock_acquire
 now_rwlock_release = lib.pyipc_now_rwlock_release
 rwlock_release = lib.pyipc_rwlock_release
 now_rwlock_recovered = lib.pyipc_now_rwlock_recovered
+
+# ---- where C stands in: csrc/python_locks.c ----
+
+_CALLS = HOT and lib.pyipc_now_add_lock_calls() == 0
+
+
+def lock_slots(cls: type) -> dict[str, str]:
+    names = ("acquire", "release") if _CALLS else ()
+    return {name: getattr(cls, name).__doc__ or "" for name in names}
+
+
+def lock_calls(handle: Any, member: Any) -> Any:
+    return core.LockCalls(handle, member, int(ffi.cast("intptr_t", member.state))) if _CALLS else None
+
+
+def lock_block(cls: Class) -> Class:
+    if _CALLS:
+        core.lock_block(cls)
+    return cls

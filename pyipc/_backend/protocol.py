@@ -473,6 +473,82 @@ class ChannelOps(Protocol):
         """Slots, their size, capacity; spins, sleeps, recoveries of this handle."""
 
 
+class FileLockOps(Protocol):
+    """Files that are there to be locked: fcntl(2), open file description locks."""
+
+    def lock_file_open(self, into: Any, path: Union[str, bytes], mode: int, shared: bool) -> int:
+        """Open it, or make it with exactly this mode; -ENXIO of what is no regular file.
+
+        1 if the kernel itself keeps its locks, so that the calls named now_... are at once; else 0.
+        """
+
+    def lock_file(self, number: int, shared: bool, since: int, deadline: int) -> int:
+        """Lock it; a deadline that has passed still tries once. *since* is when the wait began."""
+
+    def unlock_file(self, number: int) -> int:
+        """Let go of the lock."""
+
+    def now_lock_file(self, number: int, shared: bool) -> int:
+        """Lock it, or -EAGAIN."""
+
+    def now_unlock_file(self, number: int) -> int:
+        """Let go of the lock."""
+
+
+class CounterOps(Protocol):
+    """Numbers in shared memory; what these calls give is a number of any sign, for they cannot fail."""
+
+    COUNTER_STRIDE: int
+
+    def address_of(self, state: Any) -> int:
+        """Where counters, or the state of a cell, lie, for C to stand in for calls; 0 if none does."""
+
+    def counters(self, memory: Memory) -> Any:
+        """Its counters, one each COUNTER_STRIDE bytes; keeps it alive. -ENOTSUP if there can be none."""
+
+    def now_counter_add(self, counters: Any, index: int, n: int) -> int:
+        """Add, and give the new value."""
+
+    def now_counter_get(self, counters: Any, index: int) -> int:
+        """Its value."""
+
+    def now_counter_exchange(self, counters: Any, index: int, value: int) -> int:
+        """A new value; gives the old one."""
+
+    def now_counter_compare_exchange(self, counters: Any, index: int, expected: int, value: int) -> int:
+        """A new value if it has the expected one: 1, or 0."""
+
+
+class CellOps(Protocol):
+    """The latest value: csrc/cell.c."""
+
+    CELL_MOST: int
+
+    def cell_memory(self, most: int) -> int:
+        """The size of the memory that it takes for values of at most so many bytes."""
+
+    def cell_format(self, memory: Memory, most: int) -> int:
+        """Make one in memory that nobody else has yet."""
+
+    def cell_begin(self, memory: Memory, size: int, life: int) -> Any:
+        """Take part: a state, or -errno."""
+
+    def now_cell_version(self, state: Any) -> int:
+        """How many values there have been."""
+
+    def now_cell_set(self, state: Any, data: bytes, size: int) -> int:
+        """A new value: its version, or -EAGAIN while somebody else writes."""
+
+    def cell_set(self, state: Any, data: Any, size: int, deadline: int) -> int:
+        """The same of any bytes-like object, waiting."""
+
+    def cell_get(self, state: Any) -> Union[int, tuple[bytes, int]]:
+        """The newest value and its version; waits for nobody."""
+
+    def cell_wait(self, state: Any, version: int, since: int, deadline: int) -> int:
+        """Until there is a newer version than that. *since* is when the wait began."""
+
+
 class LockOps(Protocol):
     """Locks and their like in shared memory: csrc/lock.c and others. Each call says -ENOTCONN after a fork.
 
@@ -499,6 +575,18 @@ class LockOps(Protocol):
 
     def sync_open(self, memory: memoryview, life: int, kind: int, spins: int) -> Any:
         """The state of a handle on one; -EINVAL of what is none of this kind."""
+
+    def lock_slots(self, cls: type) -> dict[str, str]:
+        """The slots that handles need for `lock_calls`, with what they are for."""
+
+    def lock_block(self, cls: Class) -> Class:
+        """A class decorator: let C stand in for a `with` block too, where it can."""
+
+    def lock_calls(self, handle: Any, member: Any) -> Any:
+        """What stands in for `acquire` and `release` of this handle, until its `close`; or None.
+
+        It calls `_py_acquire` and `_py_release` of the handle where it cannot.
+        """
 
     def now_lock_try(self, state: Any) -> int:
         """Take it, from the dead too; -EAGAIN if somebody has it, -EOWNERDEAD of a strict one."""
@@ -620,6 +708,9 @@ class Backend(
     MemoryOps,
     MemberOps,
     ChannelOps,
+    FileLockOps,
+    CounterOps,
+    CellOps,
     LockOps,
     Protocol,
 ):

@@ -92,11 +92,11 @@ class Sending(End):
         while short < len(messages) and len(messages[short]) <= self.slot_size:
             short += 1
         if short == 0:
-            sent = self._until_deadline(deadline, "send to", ops.channel_send_long, messages[0])
+            sent = self._until(deadline, "send to", ops.channel_send_long, messages[0])
             return 1 if sent == 0 else sent
         result = self._call(ops.now_channel_send, messages[:short])
         if result < 0:
-            result = self._until_deadline(deadline, "send to", ops.channel_send, messages[:short])
+            result = self._until(deadline, "send to", ops.channel_send, messages[:short])
         return result  # type: ignore[no-any-return]
 
     def reserve(self, size: int, timeout: float | None = None) -> Reservation:
@@ -115,7 +115,7 @@ class Sending(End):
         if size < 0:
             raise ValueError(f"a message has at least 0 bytes, not {size}")
         member = self._part()
-        result = self._until_deadline(deadline, "reserve memory of", ops.channel_reserve, size)
+        result = self._until(deadline, "reserve memory of", ops.channel_reserve, size)
         if isinstance(result, int):
             raise self._error(result, "reserve memory of")
         return Reservation(self, member, result)

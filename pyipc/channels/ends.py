@@ -156,7 +156,7 @@ class End(SharedHandle):
 
     def _in_time(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
         """What `call(state, *arguments, deadline)` gives, or its `-EMSGSIZE`; raises all else."""
-        result = self._until_deadline(deadline, doing, call, *arguments)
+        result = self._until(deadline, doing, call, *arguments)
         if isinstance(result, int) and result < 0 and result != -EMSGSIZE:
             raise self._error(result, doing)
         return result

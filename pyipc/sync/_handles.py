@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EAGAIN, EBUSY, ETIMEDOUT
 from time import monotonic_ns
 
-from .. import _member
+from .. import _deadline, _member
 from .._backend import ops
 from .._member import Member, SharedHandle
 from ..errors import check
@@ -56,14 +56,15 @@ class SyncHandle(SharedHandle):
     __slots__ = ()
     _KIND: int
 
+    def _begin(self, member: Member) -> None:
+        SharedHandle.__init__(self, member)
+
     @classmethod
     def _arrived(cls: type[Self], owners: list[Any], *more: Any) -> Self:
         source = owners[0]
         try:
             self = cls.__new__(cls)
-            SharedHandle.__init__(
-                self, Member(source.fileno(), lambda memory, _, life: _begin(memory, life, cls._KIND))
-            )
+            self._begin(Member(source.fileno(), lambda memory, _, life: _begin(memory, life, cls._KIND)))
         finally:
             source._close()
         self._arrived_with(*more)
@@ -74,7 +75,7 @@ class SyncHandle(SharedHandle):
 
     def _promptly(self, doing: str, call: Any, *arguments: Any) -> int:
         """A call that waits for nobody but those who are just at it."""
-        result: int = self._until(None, doing, call, *arguments)
+        result: int = self._until(_deadline.FOREVER, doing, call, *arguments)
         return result
 
     def _taken(
@@ -92,7 +93,7 @@ class SyncHandle(SharedHandle):
             taken = ops.new_place()
             try:
                 within = timeout if may_wait else 0
-                result = self._until(within, "acquire", call, *arguments, taken, monotonic_ns())
+                result = self._until(_deadline.by(within), "acquire", call, *arguments, taken, monotonic_ns())
             except BaseException:
                 if taken[0] == 1 and not self.closed:  # a signal handler raised just when it was ours
                     give()
@@ -131,3 +132,31 @@ class Acquired(SyncHandle):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+class Quick(Acquired):
+    """A base of those whose `acquire` and `release` C stands in for, where it can.
+
+    A class with slots for that (`ops.lock_slots`) has this below, and the methods in Python between them.
+    """
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, member: Member) -> None:
+        self._begin(member)
+
+    def _begin(self, member: Member) -> None:
+        super()._begin(member)
+        self._calls = ops.lock_calls(self, member)
+        if self._calls is not None:
+            self.acquire = self._calls.acquire  # type: ignore[method-assign]
+            self.release = self._calls.release  # type: ignore[method-assign]
+
+    def close(self) -> None:
+        """Let go of it; the kernel frees it with the last who has it.
+
+        Threads of this process that wait on this handle get `ClosedError`. Closing again does nothing.
+        """
+        super().close()
+        if self._calls is not None:
+            self._calls.close()

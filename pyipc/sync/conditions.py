@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EAGAIN, ENOSPC, ETIMEDOUT
 from time import monotonic, monotonic_ns
 
+from .. import _deadline
 from .._backend import ops
 from ..errors import IPCError, limit_error
 from ._handles import Acquired, fresh
@@ -84,8 +85,8 @@ class Condition(Acquired):
             result = self._promptly("wait for", ops.condition_enlist, place)
             if result == 0:
                 self._let_go(depth)
-                bound = timeout if timeout is None else max(timeout, 0)
-                result = self._until(bound, "wait for", ops.condition_sleep, place, monotonic_ns())
+                deadline = _deadline.by(timeout if timeout is None else max(timeout, 0))
+                result = self._until(deadline, "wait for", ops.condition_sleep, place, monotonic_ns())
             notified = result == 0 or self._delist(place)
         except BaseException:
             if self._delist(place):  # it is for another

@@ -5,6 +5,7 @@ from __future__ import annotations
 from errno import EAGAIN, ETIMEDOUT
 from time import monotonic_ns
 
+from .. import _deadline
 from .._backend import ops
 from ._handles import SyncHandle, fresh, waits
 
@@ -54,7 +55,7 @@ class Event(SyncHandle):
         count = self._count()
         if count % 2 == 1 or not waits(True, timeout):
             return count % 2 == 1
-        result = self._until(timeout, "wait for", ops.event_wait, count, monotonic_ns())
+        result = self._until(_deadline.by(timeout), "wait for", ops.event_wait, count, monotonic_ns())
         if result < 0 and result != -ETIMEDOUT:
             raise self._error(result, "wait for")
         return bool(result == 0)

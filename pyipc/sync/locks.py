@@ -5,10 +5,10 @@ from __future__ import annotations
 from errno import EBUSY, EPERM
 
 from .._backend import ops
-from ._handles import Acquired, fresh
+from ._handles import Quick, fresh
 
 
-class _AnyLock(Acquired):
+class _AnyLock(Quick):
     """What Lock and RLock share."""
 
     __slots__ = ()
@@ -40,6 +40,8 @@ class _AnyLock(Acquired):
     def _refuse_release(self) -> None:
         raise NotImplementedError
 
+    _py_acquire, _py_release = acquire, release
+
     def locked(self) -> bool:
         """Whether somebody has it, dead or alive."""
         return bool(self._call(ops.now_lock_held))
@@ -56,6 +58,7 @@ class _AnyLock(Acquired):
         return " locked" if self.locked() else " unlocked"
 
 
+@ops.lock_block
 class Lock(_AnyLock):
     """A lock that one thread has, of one process; if it dies, the next one takes it.
 
@@ -71,7 +74,7 @@ class Lock(_AnyLock):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ()
+    __slots__ = ops.lock_slots(_AnyLock)
     kind = "lock"
 
     def __init__(self, *, strict: bool = False) -> None:
@@ -88,6 +91,7 @@ class Lock(_AnyLock):
         raise ValueError("release() of a lock that nobody has acquired")
 
 
+@ops.lock_block
 class RLock(_AnyLock):
     """A lock that the thread that has it can acquire again; if it dies, the next one takes it.
 
@@ -99,7 +103,7 @@ class RLock(_AnyLock):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ()
+    __slots__ = ops.lock_slots(_AnyLock)
     kind = "recursive lock"
 
     def __init__(self) -> None:

@@ -289,6 +289,12 @@ static void two_or_three_can_be_had(struct scene *s)
 	so_many_can_be_had(s, 2, 3);
 }
 
+static void none_can_be_given(struct scene *s)
+{
+	EQUAL(-EOVERFLOW, AGAIN(pyipc_semaphore_release(&s->ours, soon())));
+	two_can_be_had(s);
+}
+
 static void we_give_one_and_the_sleeper_has_it(struct scene *s)
 {
 	EQUAL(0, AGAIN(pyipc_semaphore_release(&s->ours, soon())));
@@ -472,15 +478,13 @@ static void the_sleeper_passes(struct scene *s)
 	EQUAL('S', next_said(s));
 }
 
-/* Passed, or broken if it died at its action. */
+/* With the victim, or it sees that it died at its action, or else with us. */
 static void the_sleeper_goes_on(struct scene *s)
 {
-	struct pyipc_arrival arrival = { .place = -1 };
-
-	if (nothing_said(s) && AGAIN(pyipc_barrier_waiting(&s->ours, soon())) == 1)
-		CHECK(AGAIN(pyipc_barrier_arrive(&s->ours, 0, &arrival, now_ns(), soon())) == 0
-		      || pyipc_now_barrier_broken(&s->ours));
-	EQUAL('S', next_said(s));
+	if (load(&sync_of(&s->ours)->barrier.actor) == 0 && !pyipc_now_barrier_broken(&s->ours))
+		the_sleeper_passes(s);
+	else
+		EQUAL('S', next_said(s));
 }
 
 /* All it takes is one sleeper, who has come before or comes now. */
@@ -698,6 +702,8 @@ KILLED(lock_again_and_again, PYIPC_LOCK, PYIPC_SYNC_RECURSIVE, 0, nobody, nothin
 
 #define SEMAPHORE PYIPC_SEMAPHORE, PYIPC_SYNC_UNDO
 KILLED(semaphore_taking_and_releasing, SEMAPHORE, 2, nobody, nothing, take_and_release_permit, two_can_be_had)
+KILLED(semaphore_bounded, PYIPC_SEMAPHORE, PYIPC_SYNC_UNDO | PYIPC_SYNC_BOUNDED, 2, nobody, nothing,
+       take_and_release_permit, none_can_be_given)
 KILLED(semaphore_releasing, SEMAPHORE, 2, nobody, take_permit, release_permit, two_can_be_had)
 KILLED(semaphore_giving, SEMAPHORE, 2, nobody, nothing, release_permit, two_or_three_can_be_had)
 KILLED(semaphore_without_undo, PYIPC_SEMAPHORE, 0, 2, nobody, nothing, take_permit, one_or_two_can_be_had)
@@ -752,6 +758,7 @@ int main(void)
 	RUN(lock_recovering);
 	RUN(lock_again_and_again);
 	RUN(semaphore_taking_and_releasing);
+	RUN(semaphore_bounded);
 	RUN(semaphore_releasing);
 	RUN(semaphore_giving);
 	RUN(semaphore_without_undo);

@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import unittest
+from functools import partial
 
 import handshake
 from test import _test_multiprocessing as theirs
@@ -34,10 +35,14 @@ class Ours(theirs.ProcessesMixin):
     Condition = Condition
     Event = sync.Event
     Barrier = sync.Barrier
+    Value = staticmethod(sync.Value)
+    Array = staticmethod(sync.Array)
+    RawValue = staticmethod(partial(sync.Value, lock=False))
+    RawArray = staticmethod(partial(sync.Array, lock=False))
 
 
 # The functions that other processes run are looked up here by the names of these classes.
-TESTS = ("Lock", "Semaphore", "Condition", "Event", "Barrier")
+TESTS = ("Lock", "Semaphore", "Condition", "Event", "Barrier", "Value", "Array")
 for _name in TESTS:
     globals()[_name + "Tests"] = type(
         _name + "Tests", (Ours, getattr(theirs, f"_Test{_name}"), unittest.TestCase), {}

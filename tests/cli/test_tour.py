@@ -38,6 +38,10 @@ NEEDS = {
     "Memory without a name": None,
     "Its maker dies": None,
     "Nobody pulls it away": None,
+    "Its owner dies": "sync.locks",
+    "Half done": "sync.locks",
+    "Permits come back": "sync.locks",
+    "A wake for the living": "sync.locks",
     "Messages through memory": "channels",
     "A sender is killed": "channels",
     "A receiver is killed with a message": "channels",
@@ -170,7 +174,12 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
     assert all(line.isascii() and len(line) < 80 and "\033" not in line for line in lines)
     assert f"backend {pyipc.backend()}, Python {sys.version_info[0]}." in lines[0]
     assert "Linux " in lines[0] + lines[1]
-    firsts = ["Shared memory, byte for byte", "An open file goes along", "Memory without a name"]
+    firsts = [
+        "Shared memory, byte for byte",
+        "An open file goes along",
+        "Memory without a name",
+        "Its owner dies",
+    ]
     assert [line for line in lines if line.startswith("1. ")] == [f"1. {name}" for name in firsts]
     times = {line.rindex(" ms") for line in lines if line.endswith(" ms")}
     assert len(times) == 1

@@ -74,7 +74,7 @@ def test_hot_methods_keep_their_signature_and_description():
     """Those that C stands in for look like the Python they replace."""
     sysv = pyipc.sysv
     looked_at = 0
-    for cls in (sysv.SharedMemory, sysv.Semaphore, sysv.MessageQueue):
+    for cls in (sysv.SharedMemory, sysv.Semaphore, sysv.MessageQueue, pyipc.sync.Counter, pyipc.sync.Latest):
         for base in cls.__mro__:
             for name in [name for name in vars(base) if name.startswith("_py_")]:
                 fast, slow = getattr(cls, name[4:]), getattr(cls, name)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any, Optional, TypeVar
 
+    from .forked import Forked
     from .show import Terminal
 
     Closable = TypeVar("Closable", bound=Any)
@@ -74,7 +75,7 @@ class Stop:
         self.terminal = terminal
         self.perl = perl
         self.made: set[tuple[str, int]] = set()
-        self.partners: list[Partner] = []
+        self.partners: list[Partner | Forked] = []
 
     def perform(self, number: int, step: Step, seconds: float = SECONDS) -> Outcome:
         """Run a step; what it leaves is cleaned away, whatever happens."""
@@ -117,9 +118,9 @@ class Stage:
             raise StepError(f"this takes longer than {self._seconds:g} s")
         return left
 
-    def say(self, who: str | Partner, what: str) -> None:
+    def say(self, who: str | Partner | Forked, what: str) -> None:
         """Show what somebody has done: "python", "kernel", or a partner."""
-        name = who.name if isinstance(who, Partner) else who
+        name = who if isinstance(who, str) else who.name
         self._detail.append(f"{name}: {what}")
         self.stop.terminal.say(name, what)
 
@@ -156,6 +157,16 @@ class Stage:
         """A second Python process that runs *part*, a function of a module."""
         with _undisturbed():
             return self._started(Partner.python(part, [*map(str, arguments)], self.left, inherits))
+
+    def forked(self, part: Callable[..., None], *handles: object) -> Forked:
+        """A second Python process that `multiprocessing` starts: it runs *part*, and has these handles."""
+        from .forked import Forked
+
+        with _undisturbed():
+            partner = Forked("python 2", part, handles, self.left)
+            self._cleaning.enter_context(closing(partner))
+            self.stop.partners.append(partner)
+        return partner
 
     def _started(self, partner: Partner) -> Partner:
         self._cleaning.enter_context(closing(partner))
