@@ -174,7 +174,7 @@ class SharedHandle(Waited):
         return result
 
     def _until(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
-        """`call(state, *arguments, deadline)`, which waits; of a deadline of 0, -EAGAIN if it would have to."""
+        """`call(state, *arguments, deadline)`, which waits; -EAGAIN if the deadline is 0."""
         result = self._wait_until(lambda until: self._call(call, *arguments, until), deadline, doing)
         return -EAGAIN if deadline == 0 and result == -ETIMEDOUT else result
 

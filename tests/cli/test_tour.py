@@ -179,6 +179,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
         "An open file goes along",
         "Memory without a name",
         "Its owner dies",
+        "Messages through memory",
     ]
     assert [line for line in lines if line.startswith("1. ")] == [f"1. {name}" for name in firsts]
     times = {line.rindex(" ms") for line in lines if line.endswith(" ms")}
