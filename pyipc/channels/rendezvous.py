@@ -40,6 +40,21 @@ _RETRY_SECONDS = 0.05
 _LONGEST_PATH = 107
 
 
+# Those of this process that are open.
+_servers: set[Server] = set()
+
+
+def _forked() -> None:
+    """A child has no thread that answers; with the socket, it would keep a dead server's path alive."""
+    for server in list(_servers):
+        server._drop()
+        if server._bound is not None:
+            server._bound.remove()  # which only lets go, in a child
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
 def _allowed(allow: Collection[int] | None) -> frozenset[int]:
     """Whom to trust with a channel: our own user and root, unless told otherwise."""
     return frozenset((os.geteuid(), 0) if allow is None else allow)
@@ -56,9 +71,10 @@ class Server:
         self._allow = allow
         self._channel = channel
         self.refused = 0
-        self._pid = os.getpid()
         self._listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK)
         self._stop_reading, self._stop_writing = ops.Descriptor(), ops.Descriptor()
+        self._bound: _unix_path.BoundPath | None = None
+        _servers.add(self)
         try:
             check(ops.now_pipe(self._stop_reading, self._stop_writing), "make a pipe")
             self._bound = _unix_path.bind(self._listener, path, mode=mode, backlog=64)
@@ -107,18 +123,19 @@ class Server:
             memory._close()
 
     def _drop(self) -> None:
+        _servers.discard(self)
         self._listener.close()
         ops.close_all([self._stop_reading, self._stop_writing])
 
     def close(self) -> None:
-        """Hand it out no more, and remove the path. In a forked child, just let go."""
+        """Hand it out no more, and remove the path. A forked child has let go already."""
         if self._listener.fileno() < 0:
             return
-        if self._pid == os.getpid():
-            os.write(self._stop_writing.fileno(), b"\0")
-            self._thread.join()
+        os.write(self._stop_writing.fileno(), b"\0")
+        self._thread.join()
+        if self._bound is not None:
             self._bound.remove()
-            atexit.unregister(self.close)
+        atexit.unregister(self.close)
         self._drop()
 
     def __enter__(self) -> Server:
