@@ -11,7 +11,7 @@
 enum { SLOT_SIZE = 100, ARENA = 1 << 20 };
 
 /* Where they are is a part of the layout. */
-enum { SENDERS_GUARD = 128, SENT = 256, RECEIVERS_GUARD = 384, RECEIVED = 512 };
+enum { SENDERS_GUARD = 128, RECEIVERS_GUARD = 384 };
 
 struct world {
 	int32_t memory;
