@@ -127,6 +127,15 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 
 enum { BATCH = 128 };
 
+/* Before any is sent: else one that cannot be, further on, would be refused after others had gone. */
+static int all_bytes(PyObject *list)
+{
+	for (Py_ssize_t i = 0; i < PyList_Size(list); i++)
+		if (!PyBytes_CheckExact(PyList_GetItem(list, i)))
+			return 0;
+	return 1;
+}
+
 /* As many as can be sent at once, of a list from `first` on. */
 static Py_ssize_t send_batches(struct pyipc_channel *c, PyObject *list, Py_ssize_t first)
 {
@@ -167,7 +176,7 @@ static PyObject *send_many(PyObject *self, PyObject *const *args, Py_ssize_t cou
 	Py_ssize_t sent;
 
 	if (sort_out(args, count, names, 1, known.send_many, 2, given) && PyList_CheckExact(given[0])
-	    && plain_timeout(given[1]))
+	    && all_bytes(given[0]) && plain_timeout(given[1]))
 		f = face_of(self);
 	if (!f)
 		return in_python(self, "_py_send_many", args, count, names);

@@ -156,6 +156,8 @@ class Receiving(End):
         """
         deadline = _deadline.by(timeout)
         view = memoryview(buffer).cast("B")
+        if view.readonly:
+            raise TypeError(f"a buffer that can be written, not {buffer!r:.50}")
         result = self._in_time(deadline, "receive from", ops.channel_receive_into, view)
         if result >= 0:
             return result  # type: ignore[no-any-return]
