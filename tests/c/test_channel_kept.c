@@ -143,6 +143,29 @@ static void what_was_not_kept_is_gone_with_its_holder_and_its_memory_is_free(voi
 	end_world(&w);
 }
 
+static void who_is_short_of_memory_takes_none_that_is_kept(void)
+{
+	int *said = shared_numbers();
+	static char data[ARENA];
+	struct world w;
+	struct pyipc_channel c;
+	struct pyipc_loan loan;
+	pid_t holder;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	fill(data, ARENA, 1);
+	EQUAL(0, send_long_by(&c, data, ARENA, NO_TIME));
+	holder = one_that_takes(&w, KEPT, said);
+	EQUAL(1000 + SIGKILL, kill_and_reap(holder));
+	EQUAL(-ETIMEDOUT, reserve_by(&c, 1, NO_TIME, &loan));
+	EQUAL(0, take_by(&c, KEPT, NO_TIME, &loan));
+	CHECK(loan.redelivered && is_filled(c.memory + loan.at, ARENA, 1));
+	EQUAL(0, munmap(said, 4096));
+	leave(&c);
+	end_world(&w);
+}
+
 /* ---- how soon ---- */
 
 static void a_receiver_that_is_busy_finds_it_among_what_waits(void)
@@ -471,6 +494,7 @@ int main(void)
 	RUN(what_was_kept_comes_again_when_its_holder_is_killed);
 	RUN(and_when_its_holder_leaves);
 	RUN(what_was_not_kept_is_gone_with_its_holder_and_its_memory_is_free);
+	RUN(who_is_short_of_memory_takes_none_that_is_kept);
 	RUN(a_receiver_that_is_busy_finds_it_among_what_waits);
 	RUN(a_receiver_that_sleeps_finds_it_within_about_a_second);
 	RUN(what_is_returned_wakes_who_sleeps);
