@@ -41,7 +41,9 @@ struct arena {
 	uint32_t unused[28];
 };
 
-enum { EXTENTS = PYIPC_CHANNEL_EXTENTS };
+/* Some of them are for receivers alone, and memory for as many slots: else senders could fill the arena
+ * behind a message that lies in a slot, and that nobody can take out of it to keep it. */
+enum { EXTENTS = PYIPC_CHANNEL_EXTENTS, SPARES = EXTENTS / 16 };
 
 /* A part of the arena.  Its owner is a word of its own, in `owners`. */
 struct extent {
@@ -92,6 +94,11 @@ static inline uint64_t rounded_up(uint64_t size, uint64_t unit)
 static inline uint64_t stride_of(uint32_t slot_size)
 {
 	return rounded_up(sizeof(struct block) + slot_size, LINES);
+}
+
+static inline uint64_t spares_size(uint32_t slot_size)
+{
+	return rounded_up(SPARES * rounded_up(slot_size, LINES), PAGE);
 }
 
 /* What is not the arena. */
