@@ -44,7 +44,9 @@ struct arena {
 	uint32_t unused[28];
 };
 
-enum { EXTENTS = PYIPC_CHANNEL_EXTENTS };
+/* Some of them are for receivers alone, and memory for as many slots: else senders could fill the arena
+ * behind a message that lies in a slot, and that nobody can take out of it to keep it. */
+enum { EXTENTS = PYIPC_CHANNEL_EXTENTS, SPARES = EXTENTS / 16 };
 
 /* A part of the arena.  Its owner is a word of its own, in `owners`. */
 struct extent {
@@ -104,6 +106,11 @@ static inline uint64_t stride_of(uint32_t slot_size)
 static inline uint32_t blocks_for(uint32_t slots)
 {
 	return slots > 1 ? UINT32_C(2) << (31 - __builtin_clz(slots - 1)) : 1;
+}
+
+static inline uint64_t spares_size(uint32_t slot_size)
+{
+	return rounded_up(SPARES * rounded_up(slot_size, LINES), PAGE);
 }
 
 /* What is not the arena. */

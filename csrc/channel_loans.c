@@ -28,8 +28,9 @@ static int look_at(const struct pyipc_channel *c, uint32_t extent, struct pyipc_
 {
 	uint64_t at = __atomic_load_n(&extent_of(c, extent)->at, __ATOMIC_RELAXED);
 	uint64_t size = __atomic_load_n(&extent_of(c, extent)->size, __ATOMIC_RELAXED);
+	uint64_t end = c->arena_size + c->spares_size;
 
-	if (at > c->arena_size || size > c->arena_size - at)
+	if (at > end || size > end - at)
 		return -EBADMSG;
 	*ret_loan = (struct pyipc_loan){ .at = c->arena_at + at, .size = size, .extent = extent };
 	return 0;

@@ -57,7 +57,7 @@ struct pyipc_channel {
     struct pyipc_member me;
     char *memory;
     uint32_t slots, slot_size, mask;
-    uint64_t arena_at, arena_size;
+    uint64_t arena_at, arena_size, spares_size;
     uint64_t reserved;
     int32_t data_read, data_write, space_read, space_write;
     int64_t looked_ns, scanned_ns, hungry_ns;

@@ -384,7 +384,7 @@ static void what_is_no_channel_is_refused(void)
 
 	make_world(&w, 4);
 	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, 100, -1));
-	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, w.size - ARENA - 1, -1));
+	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, (uint64_t) pyipc_channel_memory(4, SLOT_SIZE, 0) - 1, -1));
 	((uint32_t *) w.mapped)[2]++;
 	EQUAL(-EPROTONOSUPPORT, pyipc_channel_open(&c, w.mapped, w.size, -1));
 	w.mapped[0]++;

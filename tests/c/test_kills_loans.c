@@ -29,6 +29,7 @@ struct scene {
 	struct pyipc_channel other;	/* lives until the victim is dead */
 	char there[8];			/* messages that wait before, a letter each */
 	char orphan, others;		/* one that somebody kept who is dead, or the other keeps; or 0 */
+	uint32_t its_owner;		/* of the orphan: until that changes, nobody has it */
 	pid_t sleeper;
 	long late_in;			/* the call it sleeps in, once the victim has what it has before */
 	int said[2];
@@ -47,7 +48,9 @@ static struct counts counts_of(const struct scene *s)
 	for (int i = 0; i < EXTENTS; i++) {
 		const struct extent *e = &ch->extents[i];
 
-		now.kept += ch->owners[i] && ch->owners[i] != s->other.me.id && e->kept && e->place && e->place <= now.received;
+		if (!ch->owners[i] || ch->owners[i] == s->other.me.id || !e->place || e->place > now.received)
+			continue;
+		now.kept += e->kept || ch->owners[i] == s->its_owner;
 	}
 	return now;
 }
@@ -102,6 +105,7 @@ static void an_orphan_there(struct scene *s)
 	EQUAL(0, take_by(&gone, KEPT, NO_TIME, &loan));
 	leave(&gone);
 	s->orphan = 'O';
+	s->its_owner = gone.me.id;
 	put_there(s, "a");
 }
 
