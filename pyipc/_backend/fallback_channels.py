@@ -6,7 +6,6 @@ from errno import ENOTSUP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
 __all__ = (
@@ -37,97 +36,31 @@ __all__ = (
 )
 
 
-def now_pipe(read: Any, write: Any) -> int:
+def _unsupported(*_: Any) -> Any:
     return -ENOTSUP
 
 
-def channel_memory(slots: int, slot_size: int, capacity: int) -> int:
-    return -ENOTSUP
-
-
-def channel_format(memory: Any, size: int, slots: int, slot_size: int, space_write: int) -> int:
-    return -ENOTSUP
-
-
-def channel_open(memory: Any, size: int, life: int, pipes: Sequence[int], spins: int) -> Any:
-    return -ENOTSUP
-
-
-def channel_unplug(state: Any) -> None:
-    pass
-
-
-def channel_face(keeps: Any, state: Any) -> Any:
-    return -ENOTSUP
-
-
-def now_channel_send(state: Any, messages: Sequence[Any]) -> int:
-    return -ENOTSUP
-
-
-def channel_send(state: Any, messages: Sequence[Any], deadline: int) -> int:
-    return -ENOTSUP
-
-
-def channel_send_long(state: Any, data: Any, deadline: int) -> int:
-    return -ENOTSUP
-
-
-def now_channel_receive(state: Any, room: int, most: int) -> Any:
-    return -ENOTSUP
-
-
-def channel_receive(state: Any, room: int, most: int, deadline: int) -> Any:
-    return -ENOTSUP
-
-
-def channel_receive_into(state: Any, buffer: Any, deadline: int) -> int:
-    return -ENOTSUP
-
-
-def channel_reserve(state: Any, size: int, deadline: int) -> Any:
-    return -ENOTSUP
-
-
-def channel_commit(state: Any, taken: Any, size: int, deadline: int) -> int:
-    return -ENOTSUP
-
-
-def channel_take(state: Any, kept: bool, deadline: int) -> Any:
-    return -ENOTSUP
-
-
-def loan(keeps: Any, state: Any, taken: Any) -> Any:
-    return -ENOTSUP
-
-
-def now_channel_acknowledge(state: Any, extent: int) -> int:
-    return -ENOTSUP
-
-
-def channel_return(state: Any, extent: int) -> int:
-    return -ENOTSUP
-
-
-def now_channel_release(state: Any, extent: int) -> int:
-    return -ENOTSUP
-
-
-def channel_until(state: Any, for_data: bool, deadline: int) -> int:
-    return -ENOTSUP
-
-
-def now_channel_done(state: Any) -> int:
-    return -ENOTSUP
-
-
-def channel_join(state: Any, deadline: int) -> int:
-    return -ENOTSUP
-
-
-def now_channel_counts(state: Any) -> Any:
-    return -ENOTSUP
-
-
-def now_channel_figures(state: Any) -> Any:
-    return -ENOTSUP
+now_pipe = _unsupported
+channel_memory = _unsupported
+channel_format = _unsupported
+channel_open = _unsupported
+channel_unplug = _unsupported
+channel_face = _unsupported
+now_channel_send = _unsupported
+channel_send = _unsupported
+channel_send_long = _unsupported
+now_channel_receive = _unsupported
+channel_receive = _unsupported
+channel_receive_into = _unsupported
+channel_reserve = _unsupported
+channel_commit = _unsupported
+channel_take = _unsupported
+loan = _unsupported
+now_channel_acknowledge = _unsupported
+channel_return = _unsupported
+now_channel_release = _unsupported
+channel_until = _unsupported
+now_channel_done = _unsupported
+channel_join = _unsupported
+now_channel_counts = _unsupported
+now_channel_figures = _unsupported
