@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from errno import EMSGSIZE
 
 from .. import _deadline
@@ -275,6 +276,8 @@ class Channel(Sending, Receiving):
             reserve(memory, ops.channel_memory(slots, slot_size, 0), doing)
             check(ops.now_pipe(data_read, data_write), doing)
             check(ops.now_pipe(space_read, space_write), doing)
+            for end in data_read, space_read:
+                os.fchmod(end.fileno(), 0o666)  # who is given an end must open it anew, whatever their uid
             ends = [end.fileno() for end in (data_read, space_write, data_write, space_read)]
             self._begin(memory.fileno(), ends, (slots, slot_size))
         finally:
