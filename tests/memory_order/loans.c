@@ -14,7 +14,11 @@
 #define KEPT 1
 #endif
 
+#ifdef RESERVES
+enum { RECEIVER = SENDERS, RESERVER, LAST };
+#else
 enum { RECEIVER = SENDERS, LAST };	/* who receives, and who looks at what is left */
+#endif
 
 static int sent[PROCESSES], seen_from[PROCESSES];	/* from whom */
 
@@ -54,6 +58,22 @@ static void *takes_one(void *argument)
 	return NULL;
 }
 
+#ifdef RESERVES
+/* It writes where another has read, or another reads where it has written. */
+static void *reserves(void *argument)
+{
+	struct pyipc_channel *c = take_part(RESERVER);
+	struct pyipc_loan loan;
+
+	(void) argument;
+	if (allocate(c, 1, 0, FAR, &loan) == 0) {
+		memory.bytes[loan.at] = 'x';
+		(void) pyipc_now_channel_release(c, loan.extent);
+	}
+	return NULL;
+}
+#endif
+
 int main(void)
 {
 	__VERIFIER_thread_t processes[LAST];
@@ -61,8 +81,11 @@ int main(void)
 	struct pyipc_loan loan;
 
 	format();
-	for (int i = 0; i < LAST; i++)
+	for (int i = 0; i <= RECEIVER; i++)
 		processes[i] = __VERIFIER_spawn(i < SENDERS ? sends_one : takes_one, (void *) (intptr_t) i);
+#ifdef RESERVES
+	processes[RESERVER] = __VERIFIER_spawn(reserves, NULL);
+#endif
 	for (int i = 0; i < LAST; i++)
 		(void) __VERIFIER_join(processes[i]);
 	descriptors_tell();
