@@ -584,8 +584,8 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 	CHECK(reached > killed * 9 / 10);
 	CHECK(must & COMMITS ? committed > 0 && committed < killed : committed == 0);
 	CHECK(must & LEAVES_GUARDS ? taken_over > 0 : taken_over == 0);
-	printf("  %s: killed at %d of %d instructions (%d times within loops), %d after the commit; a guard taken over %d times\n",
-	       what, reached, steps, steps - killed, committed, taken_over);
+	printf("  %s: killed at %d of %d instructions (not at %d within loops), %d after the commit; a guard taken over %d "
+	       "times\n", what, reached, steps, steps - killed, committed, taken_over);
 }
 
 /* ---- and nobody dies: what comes at each instruction of falling asleep must wake the sleeper ---- */
