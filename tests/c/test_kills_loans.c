@@ -584,8 +584,93 @@ static void killed_at_each_instruction(const char *what, void (*prepare)(struct 
 	CHECK(reached > killed * 9 / 10);
 	CHECK(must & COMMITS ? committed > 0 && committed < killed : committed == 0);
 	CHECK(must & LEAVES_GUARDS ? taken_over > 0 : taken_over == 0);
-	printf("  %s: killed at %d of %d instructions (%d times within loops), %d after the commit; a guard taken over %d times\n",
-	       what, reached, steps, steps - killed, committed, taken_over);
+	printf("  %s: killed at %d of %d instructions (not at %d within loops), %d after the commit; a guard taken over %d "
+	       "times\n", what, reached, steps, steps - killed, committed, taken_over);
+}
+
+/* ---- and nobody dies: what comes at each instruction of falling asleep must wake the sleeper ---- */
+
+static void says_what_it_takes(struct pyipc_channel *c, struct pyipc_loan *loan)
+{
+	int64_t result = take_by(c, NOT_KEPT, within_s(PATIENCE_S), loan);
+
+	(void) raise(result == 0 ? SIGUSR1 : SIGUSR2);
+}
+
+static void says_that_it_has_memory(struct pyipc_channel *c, struct pyipc_loan *loan)
+{
+	(void) raise(reserve_by(c, LONG, within_s(PATIENCE_S), loan) == 0 ? SIGUSR1 : SIGUSR2);
+}
+
+static const struct deed take_and_say = { NULL, says_what_it_takes, 0, 0, NOT_KEPT };
+static const struct deed reserve_and_say = { NULL, says_that_it_has_memory, 0, 0, 0 };
+
+static void what_was_kept_is_returned(struct scene *s)
+{
+	for (uint32_t i = 0; i < EXTENTS; i++)
+		if (layout_of(&s->w)->owners[i] == s->other.me.id)
+			EQUAL(0, pyipc_channel_return(&s->other, i));
+}
+
+static void memory_is_released(struct scene *s)
+{
+	for (uint32_t i = 0; i < EXTENTS; i++)
+		if (layout_of(&s->w)->owners[i] == s->other.me.id)
+			EQUAL(0, pyipc_now_channel_release(&s->other, i));
+}
+
+/* It is let go from there, and has it soon: SIGUSR1 stops it. */
+static int64_t let_it_go_on(pid_t victim)
+{
+	int64_t began = now_ns();
+	int status = 0;
+
+	(void) ptrace(PTRACE_CONT, victim, NULL, NULL);
+	while (waitpid(victim, &status, 0) == -1 && now_ns() - began < 2 * (int64_t) PYIPC_SECOND)
+		;
+	CHECK(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
+	return now_ns() - began;
+}
+
+static void overtaken_at_each_instruction(const char *what, void (*prepare)(struct scene *), const struct deed *deed,
+					  void (*give)(struct scene *), int64_t soon_ns)
+{
+	struct scene s = begin_scene(prepare);
+	pid_t victim = victim_of(&s, deed);
+	int steps, overtaken = 0, late = 0;
+
+	EQUAL(ASLEEP, trace(victim, &steps));
+	end_it(victim);
+	end_scene(&s);
+	for (int at = 0; at < steps && check_ok == 1; at++) {
+		if (is_within_a_loop(at, ROUNDS))
+			continue;
+		s = begin_scene(prepare);
+		victim = victim_of(&s, deed);
+		/* (With a guard in its hand it is overtaken by nobody; who waits for that gives up in two slices.) */
+		if (run_to(victim, at) && layout_of(&s.w)->sent.guard == 0) {
+			overtaken++;
+			give(&s);
+			late += let_it_go_on(victim) >= soon_ns;
+		}
+		end_it(victim);
+		end_scene(&s);
+	}
+	CHECK(overtaken > 100);
+	printf("  %s: overtaken at %d of %d instructions, %d times late\n", what, overtaken, steps, late);
+	EQUAL(0, late);
+}
+
+static void falling_asleep_as_something_is_returned(void)
+{
+	overtaken_at_each_instruction(__func__, another_keeps_one, &take_and_say, what_was_kept_is_returned, SOON_NS);
+}
+
+/* (Half of the first slice, after which it would look again.) */
+static void falling_asleep_as_memory_is_released(void)
+{
+	overtaken_at_each_instruction(__func__, another_has_the_arena, &reserve_and_say, memory_is_released,
+				      PYIPC_SECOND / 20);
 }
 
 #define KILLED(name, ...) static void name(void) { killed_at_each_instruction(#name, __VA_ARGS__); }
@@ -645,6 +730,8 @@ int main(void)
 	RUN(returning);
 	RUN(returning_to_one_who_sleeps);
 	RUN(returning_by_another_end);
+	RUN(falling_asleep_as_something_is_returned);
+	RUN(falling_asleep_as_memory_is_released);
 	return report();
 }
 
