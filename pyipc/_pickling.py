@@ -62,6 +62,12 @@ def reduce_all(
     return _arrive_all, (type(handle), hows, more)
 
 
+def refuse_elsewhere() -> None:
+    """For the `__reduce__` of what consists of handles: `copy.copy` would make two that share one."""
+    if not _is_carried():
+        raise TypeError(_WHY_NOT)
+
+
 def _is_carried() -> bool:
     """Whether it is `multiprocessing` that pickles."""
     frame: FrameType | None = sys._getframe(2)

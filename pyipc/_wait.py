@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from select import POLLIN, poll
+from errno import EBADF
+from select import POLLIN, POLLNVAL, poll
 from time import monotonic_ns
 
 from . import _deadline
 from ._descriptor import number_of
+from .errors import error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,9 +42,10 @@ def wait(handles: Iterable[Any], timeout: float | None = None) -> list[Any]:
         # since their signs may be there in vain.
         looked = [_has_own_look(handle) and handle._is_ready() for handle in handles]
         left = max(0, deadline - monotonic_ns())
-        readable = {
-            number for number, _ in poller.poll(0 if any(looked) else min(-(-left // 10**6), _NET_MS))
-        }
+        events = dict(poller.poll(0 if any(looked) else min(-(-left // 10**6), _NET_MS)))
+        readable = {number for number, event in events.items() if not event & POLLNVAL}
+        if len(readable) < len(events):
+            raise error(EBADF, f"wait for {handles}")
         ready = [
             handle
             for handle, already in zip(handles, looked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import EBADF, ETIMEDOUT
 
-from .. import _deadline
+from .. import _deadline, _pickling
 from .._backend import ops
 from ..errors import error
 from . import objects
@@ -169,6 +169,7 @@ class Connection:
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         if self.closed:
             self._refuse("pickle")
+        _pickling.refuse_elsewhere()
         return type(self), (self._reader, self._writer)
 
     def __repr__(self) -> str:
@@ -177,6 +178,11 @@ class Connection:
     def __del__(self) -> None:
         if hasattr(self, "_writer"):
             self.close()
+
+
+def _ends(capacity: int) -> tuple[Reader, Writer]:
+    with Channel(_SLOTS, _SLOT_SIZE, capacity) as channel:
+        return channel.split()
 
 
 def Pipe(duplex: bool = True, *, capacity: int = CAPACITY) -> tuple[Connection, Connection]:  # noqa: N802
@@ -190,8 +196,13 @@ def Pipe(duplex: bool = True, *, capacity: int = CAPACITY) -> tuple[Connection, 
         UnsupportedError: Not on this backend; see `pyipc.capabilities()`.
         OutOfMemoryError, LimitError: As for a `Channel`; it takes six descriptors an end, or three.
     """
-    reader, writer = Channel(_SLOTS, _SLOT_SIZE, capacity).split()
+    reader, writer = _ends(capacity)
     if not duplex:
         return Connection(reader, None), Connection(None, writer)
-    there, back = Channel(_SLOTS, _SLOT_SIZE, capacity).split()
+    try:
+        there, back = _ends(capacity)
+    except BaseException:  # a signal handler's too
+        reader.close()
+        writer.close()
+        raise
     return Connection(reader, back), Connection(there, writer)

@@ -186,8 +186,9 @@ class End(SharedHandle):
 
     def __del__(self) -> None:
         if hasattr(self, "_face") and not self.closed:
-            warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
-            self.close()
+            complaint = f"{self} was dropped without close()"
+            self.close()  # first: a warning may be an error
+            warn(complaint, ResourceWarning, 2, self)
 
 
 class Message:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from errno import ERANGE
 
-from .. import _deadline
+from .. import _deadline, _pickling
 from .._backend import ops
 from ..errors import TimedOutError, WouldBlockError
 from . import objects
@@ -120,6 +120,7 @@ class Queue:
         return f"<{type(self).__name__.lower()}{', closed' if self._channel.closed else ''}>"
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        _pickling.refuse_elsewhere()
         return _arrived, (type(self), self._channel)
 
     def __del__(self) -> None:
