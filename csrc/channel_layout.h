@@ -73,7 +73,8 @@ struct channel {
 	uint32_t slots, slot_size;
 	uint64_t done;		/* how many messages somebody said to be done with: pyipc_now_channel_done() */
 	uint32_t done_changed, done_awaited;
-	uint32_t reserved[20];
+	uint32_t watched;	/* 1: somebody polls the pipe by themselves: pyipc_channel_watch() */
+	uint32_t reserved[19];
 	struct side sent, received;
 	struct arena arena;
 	struct roster roster;

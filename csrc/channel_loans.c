@@ -51,12 +51,9 @@ static int put_extent(struct pyipc_channel *c, uint32_t extent, uint64_t size)
 	__atomic_store_n(&extent_of(c, extent)->size, size, __ATOMIC_RELAXED);
 	__atomic_store_n(&extent_of(c, extent)->place, count + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&block_at(c, count)->head, IN_EXTENT | extent, __ATOMIC_RELAXED);
-	note_processor(&sent->processor);
-	result = pyipc_channel_token(sent, c->data_write);
+	result = pyipc_channel_announce(c, count + 1);
 	if (result < 0)
 		__atomic_store_n(&extent_of(c, extent)->place, 0, __ATOMIC_RELAXED);
-	else
-		commit(sent, count + 1);
 	return result;
 }
 

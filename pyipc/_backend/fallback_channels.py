@@ -24,6 +24,7 @@ __all__ = (
     "channel_take",
     "channel_unplug",
     "channel_until",
+    "channel_watch",
     "loan",
     "now_channel_acknowledge",
     "now_channel_counts",
@@ -64,3 +65,4 @@ now_channel_done = _unsupported
 channel_join = _unsupported
 now_channel_counts = _unsupported
 now_channel_figures = _unsupported
+channel_watch = _unsupported

@@ -147,7 +147,10 @@ class End(SharedHandle):
         That is a message, or the end, for who receives; room, or that nobody receives, for who only sends.
         At worst it is readable in vain; after a receive or send with `timeout=0` it is so no longer.
         """
-        return self._pipe(DATA_READ if DATA_READ in self.roles else SPACE_READ)
+        if DATA_READ not in self.roles:
+            return self._pipe(SPACE_READ)
+        self._call(ops.channel_watch)
+        return self._pipe(DATA_READ)
 
     def _is_ready(self) -> bool:
         """Whether it is: a receive, or send, would not have to wait."""

@@ -20,6 +20,11 @@ struct world {
 	uint64_t size;
 };
 
+static inline struct channel *layout_of(const struct world *w)
+{
+	return (struct channel *) w->mapped;
+}
+
 static inline void make_world_with(struct world *w, uint32_t slots, uint64_t arena)
 {
 	w->size = (uint64_t) pyipc_channel_memory(slots, SLOT_SIZE, arena);
@@ -28,6 +33,7 @@ static inline void make_world_with(struct world *w, uint32_t slots, uint64_t are
 	EQUAL(0, pipe2(w->data, O_CLOEXEC | O_NONBLOCK));
 	EQUAL(0, pipe2(w->space, O_CLOEXEC | O_NONBLOCK));
 	CHECK(0 < pyipc_channel_format(w->mapped, w->size, slots, SLOT_SIZE, w->space[1]));
+	layout_of(w)->watched = 1;	/* the token always comes first, whatever processor somebody sleeps on */
 }
 
 static inline void make_world(struct world *w, uint32_t slots)
@@ -170,11 +176,6 @@ static inline int64_t take_by(struct pyipc_channel *c, int kept, int64_t deadlin
 static inline int64_t release(struct pyipc_channel *c, const struct pyipc_loan *loan)
 {
 	return pyipc_now_channel_release(c, loan->extent);
-}
-
-static inline struct channel *layout_of(const struct world *w)
-{
-	return (struct channel *) w->mapped;
 }
 
 static inline int extents_in_use(const struct world *w)
