@@ -115,10 +115,11 @@ def recv(receiver: Receiving, timeout: float | None) -> Any:
 
     That memory is free again when they are gone.
     """
+    deadline = _deadline.by(timeout)
     data = receiver._recv_short(timeout)
     if data is not None:
         return pickle.loads(data)
-    message = receiver._take(_deadline.by(timeout), keep=False)
+    message = receiver._take(deadline, keep=False)
     view = message._held().view()
     message.ack()
     return _load(view)

@@ -1,7 +1,7 @@
-"""Runs CPython's own tests of multiprocessing's locks, with ours in their place; says what came of each.
+"""Runs CPython's own tests of multiprocessing, with ours in their place; says what came of each.
 
 They come with the interpreter, as its module test._test_multiprocessing. Arguments: the start method, and
-the class of tests.
+the class of tests; and the names of those to leave out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 import handshake
 from test import _test_multiprocessing as theirs
 
-from pyipc import sync
+from pyipc import channels, sync
 
 
 class Condition(sync.Condition):
@@ -39,10 +39,24 @@ class Ours(theirs.ProcessesMixin):
     Array = staticmethod(sync.Array)
     RawValue = staticmethod(partial(sync.Value, lock=False))
     RawArray = staticmethod(partial(sync.Array, lock=False))
+    Queue = channels.Queue
+    JoinableQueue = channels.JoinableQueue
+    Pipe = staticmethod(channels.Pipe)
 
 
 # The functions that other processes run are looked up here by the names of these classes.
-TESTS = ("Lock", "Semaphore", "Condition", "Event", "Barrier", "Value", "Array")
+TESTS = (
+    "Lock",
+    "Semaphore",
+    "Condition",
+    "Event",
+    "Barrier",
+    "Value",
+    "Array",
+    "Queue",
+    "Connection",
+    "Poll",
+)
 for _name in TESTS:
     globals()[_name + "Tests"] = type(
         _name + "Tests", (Ours, getattr(theirs, f"_Test{_name}"), unittest.TestCase), {}
@@ -67,9 +81,12 @@ class Result(unittest.TestResult):
 def main() -> None:
     handshake.begin()
     multiprocessing.set_start_method(sys.argv[1], force=True)
+    # Some of the tests take them from there.
+    multiprocessing.Queue, multiprocessing.JoinableQueue = channels.Queue, channels.JoinableQueue  # type: ignore
     result = Result()
     result.said = []
-    unittest.defaultTestLoader.loadTestsFromTestCase(globals()[sys.argv[2] + "Tests"]).run(result)
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(globals()[sys.argv[2] + "Tests"])
+    unittest.TestSuite(test for test in tests if test._testMethodName not in sys.argv[3:]).run(result)
     handshake.say(result.said)
 
 
