@@ -43,6 +43,28 @@ struct source {
 	const char *const *each;
 };
 
+/* The token that wakes receivers, then the commit: so whoever dies in between has woken them in vain.
+ *
+ * But one that sleeps on this processor would take it from us inside write(2), find nothing, and have to
+ * wait for our guard: two switches more each time, which is twice as long as a message takes.  So there
+ * the commit comes first.  Who is killed in between leaves a message that is found by the next send, or
+ * within a second; but for that nobody must wait by the pipe alone.  The senders' guard is ours. */
+int pyipc_channel_announce(struct pyipc_channel *c, uint64_t count)
+{
+	struct channel *ch = of(c);
+	int late = !__atomic_load_n(&ch->sent.token, __ATOMIC_RELAXED) && ran_here(&ch->received.processor)
+		   && !__atomic_load_n(&ch->watched, __ATOMIC_RELAXED);
+	int result;
+
+	note_processor(&ch->sent.processor);
+	if (late)
+		commit(&ch->sent, count);
+	result = pyipc_channel_token(&ch->sent, c->data_write);
+	if (result == 0 && !late)
+		commit(&ch->sent, count);
+	return result;
+}
+
 /* As many of these as there is room for: all of those, or none.  The senders' guard is ours. */
 static int64_t put(struct pyipc_channel *c, struct source from, const uint32_t *sizes, uint32_t messages)
 {
@@ -63,12 +85,8 @@ static int64_t put(struct pyipc_channel *c, struct source from, const uint32_t *
 		if (!from.each)
 			from.data += sizes[i];
 	}
-	note_processor(&sent->processor);
-	result = pyipc_channel_token(sent, c->data_write);
-	if (result < 0)
-		return result;
-	commit(sent, count + messages);
-	return messages;
+	result = pyipc_channel_announce(c, count + messages);
+	return result < 0 ? result : (int64_t) messages;
 }
 
 static int too_long(const struct pyipc_channel *c, const uint32_t *sizes, uint32_t messages)
@@ -315,4 +333,19 @@ int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_
 			return result;
 	}
 	return 0;
+}
+
+/* From now on somebody waits by the pipe of receivers alone, with select(2) say. */
+int pyipc_channel_watch(struct pyipc_channel *c)
+{
+	struct channel *ch = of(c);
+	int result;
+
+	if (__atomic_load_n(&ch->watched, __ATOMIC_RELAXED))
+		return 0;
+	result = lock_side(c, &ch->sent, 0);	/* after this, whoever sends knows it */
+	__atomic_store_n(&ch->watched, 1, __ATOMIC_RELAXED);
+	if (result == 0)
+		guard_unlock(&ch->sent.guard);
+	return result == -ENOTCONN ? result : 0;
 }

@@ -9,7 +9,6 @@
 
 /* ---- channel_arena.c ---- */
 
-int pyipc_arena_allocate(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan);
 int pyipc_arena_orphan(struct pyipc_channel *c, uint64_t received);
 int pyipc_arena_others_keep(struct pyipc_channel *c);
 int pyipc_arena_is_sent(const struct pyipc_channel *c, uint32_t extent);

@@ -220,6 +220,7 @@ struct range {
 /* What is in use, each read once; and the number of an extent that is not, or EXTENTS. */
 static int look_around(const struct pyipc_channel *c, struct range *ret_ranges, uint32_t *ret_free)
 {
+	uint64_t end = c->arena_size + c->spares_size;
 	int ranges = 0;
 
 	*ret_free = EXTENTS;
@@ -233,14 +234,14 @@ static int look_around(const struct pyipc_channel *c, struct range *ret_ranges, 
 		}
 		at = __atomic_load_n(&e->at, __ATOMIC_RELAXED);
 		size = __atomic_load_n(&e->size, __ATOMIC_RELAXED);
-		if (at < c->arena_size && size <= c->arena_size - at)	/* else a peer has put nonsense there */
+		if (at < end && size <= end - at)	/* else a peer has put nonsense there */
 			ret_ranges[ranges++] = (struct range){ at, at + room_for(size) };
 	}
 	return ranges;
 }
 
 /* The first place that is long enough: so memory that was used before is used again. */
-static int64_t first_fit(const struct pyipc_channel *c, const struct range *ranges, int count, uint64_t size)
+static int64_t first_fit(const struct range *ranges, int count, uint64_t size, uint64_t end)
 {
 	uint64_t at = 0;
 
@@ -250,19 +251,19 @@ static int64_t first_fit(const struct pyipc_channel *c, const struct range *rang
 		at = ranges[i].end;
 		i = -1;		/* which only ever moves it on */
 	}
-	return at <= c->arena_size && size <= c->arena_size - at ? (int64_t) at : -ENOSPC;
+	return at <= end && size <= end - at ? (int64_t) at : -ENOSPC;
 }
 
 /* The arena's guard is ours. */
-static int choose(struct pyipc_channel *c, uint64_t size, struct pyipc_loan *ret_loan)
+static int choose(struct pyipc_channel *c, uint64_t size, int spare, struct pyipc_loan *ret_loan)
 {
 	struct range ranges[EXTENTS];
 	uint32_t extent;
 	int count = look_around(c, ranges, &extent);
-	int64_t at = first_fit(c, ranges, count, room_for(size));
+	int64_t at = first_fit(ranges, count, room_for(size), c->arena_size + (spare ? c->spares_size : 0));
 	struct extent *e;
 
-	if (extent == EXTENTS || at < 0)
+	if (extent >= (uint32_t) (spare ? EXTENTS : EXTENTS - SPARES) || at < 0)
 		return -ENOSPC;
 	e = &of(c)->extents[extent];
 	__atomic_store_n(&e->at, (uint64_t) at, __ATOMIC_RELAXED);
@@ -275,20 +276,21 @@ static int choose(struct pyipc_channel *c, uint64_t size, struct pyipc_loan *ret
 }
 
 /* -ENOSPC: there is no room for it now. */
-int pyipc_arena_allocate(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan)
+static int allocate(struct pyipc_channel *c, uint64_t size, int spare, int64_t deadline_ns, struct pyipc_loan *ret_loan)
 {
 	struct arena *arena = &of(c)->arena;
+	uint64_t most = c->arena_size + (spare ? c->spares_size : 0);
 	int result;
 
-	if (size > c->arena_size || room_for(size) > c->arena_size)
+	if (size > most || room_for(size) > most)
 		return -EMSGSIZE;
 	result = lock(c, &arena->guard, &arena->processor, deadline_ns);
 	if (result < 0)
 		return result;
 	note_processor(&arena->processor);
-	result = choose(c, size, ret_loan);
+	result = choose(c, size, spare, ret_loan);
 	if (result == -ENOSPC && reap(c))
-		result = choose(c, size, ret_loan);
+		result = choose(c, size, spare, ret_loan);
 	guard_unlock(&arena->guard);
 	return result;
 }
@@ -343,13 +345,13 @@ int pyipc_arena_wait(struct pyipc_channel *c, uint32_t seen, int64_t span_ns)
 static int allocate_in_time(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan)
 {
 	int64_t net = monotonic_ns() + NET_NS;
-	int result = pyipc_arena_allocate(c, size, deadline_ns, ret_loan);
+	int result = allocate(c, size, 0, deadline_ns, ret_loan);
 
 	while (result == -ENOSPC) {
 		uint32_t seen = pyipc_arena_hungry(c);
 		int64_t now, slice;
 
-		result = pyipc_arena_allocate(c, size, deadline_ns, ret_loan);
+		result = allocate(c, size, 0, deadline_ns, ret_loan);
 		if (result != -ENOSPC)
 			return result;
 		now = monotonic_ns();
@@ -388,7 +390,7 @@ int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadli
 /* One that any message of a slot fits into; -ENOSPC at once if there is none. */
 int pyipc_channel_spare(struct pyipc_channel *c, int64_t deadline_ns, struct pyipc_loan *ret_loan)
 {
-	int result = pyipc_arena_allocate(c, c->slot_size, deadline_ns, ret_loan);
+	int result = allocate(c, c->slot_size, 1, deadline_ns, ret_loan);
 
 	if (result < 0)
 		return result == -EMSGSIZE ? -ENOSPC : result;

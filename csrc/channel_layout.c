@@ -15,7 +15,8 @@ int64_t pyipc_channel_memory(uint32_t slots, uint32_t slot_size, uint64_t arena)
 	if (slots < 1 || slots > MOST_SLOTS || slot_size < 1 || slot_size > MOST_SLOT_SIZE
 	    || arena > INT64_MAX / 2)
 		return -EINVAL;
-	return (int64_t) (ring_size(slots, slot_size) + rounded_up(arena, PAGE));
+	return (int64_t) (ring_size(slots, slot_size) + rounded_up(arena, PAGE)
+			  + (arena ? spares_size(slot_size) : 0));
 }
 
 /* Fresh memory, all zero, that nobody else has yet.  There is room, so a token says so. */
@@ -62,6 +63,8 @@ int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int
 	c->slot_size = slot_size;
 	c->arena_at = c->reserved = (uint64_t) needed;
 	c->arena_size = size - (uint64_t) needed;
+	c->spares_size = c->arena_size > spares_size(slot_size) ? spares_size(slot_size) : 0;
+	c->arena_size -= c->spares_size;
 	c->looked_ns = c->scanned_ns = c->hungry_ns = 0;
 	return pyipc_member_join(&c->me, memory + offsetof(struct channel, roster), life);
 }

@@ -44,7 +44,9 @@ struct arena {
 	uint32_t unused[28];
 };
 
-enum { EXTENTS = PYIPC_CHANNEL_EXTENTS };
+/* Some of them are for receivers alone, and memory for as many slots: else senders could fill the arena
+ * behind a message that lies in a slot, and that nobody can take out of it to keep it. */
+enum { EXTENTS = PYIPC_CHANNEL_EXTENTS, SPARES = EXTENTS / 16 };
 
 /* A part of the arena.  Its owner is a word of its own, in `owners`. */
 struct extent {
@@ -71,7 +73,8 @@ struct channel {
 	uint32_t slots, slot_size;
 	uint64_t done;		/* how many messages somebody said to be done with: pyipc_now_channel_done() */
 	uint32_t done_changed, done_awaited;
-	uint32_t reserved[20];
+	uint32_t watched;	/* 1: somebody polls the pipe by themselves: pyipc_channel_watch() */
+	uint32_t reserved[19];
 	struct side sent, received;
 	struct arena arena;
 	struct roster roster;
@@ -104,6 +107,11 @@ static inline uint64_t stride_of(uint32_t slot_size)
 static inline uint32_t blocks_for(uint32_t slots)
 {
 	return slots > 1 ? UINT32_C(2) << (31 - __builtin_clz(slots - 1)) : 1;
+}
+
+static inline uint64_t spares_size(uint32_t slot_size)
+{
+	return rounded_up(SPARES * rounded_up(slot_size, LINES), PAGE);
 }
 
 /* What is not the arena. */

@@ -28,8 +28,9 @@ static int look_at(const struct pyipc_channel *c, uint32_t extent, struct pyipc_
 {
 	uint64_t at = __atomic_load_n(&extent_of(c, extent)->at, __ATOMIC_RELAXED);
 	uint64_t size = __atomic_load_n(&extent_of(c, extent)->size, __ATOMIC_RELAXED);
+	uint64_t end = c->arena_size + c->spares_size;
 
-	if (at > c->arena_size || size > c->arena_size - at)
+	if (at > end || size > end - at)
 		return -EBADMSG;
 	*ret_loan = (struct pyipc_loan){ .at = c->arena_at + at, .size = size, .extent = extent };
 	return 0;
@@ -50,12 +51,9 @@ static int put_extent(struct pyipc_channel *c, uint32_t extent, uint64_t size)
 	__atomic_store_n(&extent_of(c, extent)->size, size, __ATOMIC_RELAXED);
 	__atomic_store_n(&extent_of(c, extent)->place, count + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&block_at(c, count)->head, IN_EXTENT | extent, __ATOMIC_RELAXED);
-	note_processor(&sent->processor);
-	result = pyipc_channel_token(sent, c->data_write);
+	result = pyipc_channel_announce(c, count + 1);
 	if (result < 0)
 		__atomic_store_n(&extent_of(c, extent)->place, 0, __ATOMIC_RELAXED);
-	else
-		commit(sent, count + 1);
 	return result;
 }
 

@@ -82,9 +82,10 @@ static inline int lock_side(struct pyipc_channel *c, struct side *side, int64_t 
 	return lock(c, &side->guard, &side->processor, deadline_ns);
 }
 
-/* ---- channel.c: what there is room for, and what waits ---- */
+/* ---- channel.c: what there is room for, and what waits; that there is more ---- */
 
 int64_t pyipc_channel_room_at(struct pyipc_channel *c, uint64_t count, uint32_t wanted);
+int pyipc_channel_announce(struct pyipc_channel *c, uint64_t count);
 int64_t pyipc_channel_waiting_at(struct pyipc_channel *c, uint64_t count, uint32_t wanted);
 
 /* ---- channel_waits.c ---- */

@@ -19,7 +19,7 @@ enum { LOOK_NS = 50000000 };
 
 /* A program may have SIGPIPE kill it.  There is no write(2) to a pipe without it (RWF_NOSIGNAL is of
  * Linux 6.18), so it is blocked meanwhile, and taken away if it was not pending before. */
-static int64_t write_without_sigpipe(int pipe)
+static int64_t write_and_block_sigpipe(int pipe)
 {
 	static const struct timespec at_once;
 	sigset_t broken, pending, before;
@@ -35,6 +35,16 @@ static int64_t write_without_sigpipe(int pipe)
 		(void) sigtimedwait(&broken, NULL, &at_once);
 	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return result;
+}
+
+/* Most ignore it, as Python does from the start, and then one question is all that it costs. */
+static int64_t write_without_sigpipe(int pipe)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+		return neg_errno(write(pipe, "", 1));
+	return write_and_block_sigpipe(pipe);
 }
 
 /* One byte into a pipe that the others sleep on.  The flag is set after it: whoever dies in between
@@ -107,6 +117,12 @@ static int spin_until_ready(struct pyipc_channel *c, int for_data)
 	return 0;
 }
 
+/* So that who sends knows where we sleep. */
+static void note_own_processor(struct pyipc_channel *c, int for_data)
+{
+	note_processor(for_data ? &of(c)->received.processor : &of(c)->sent.processor);
+}
+
 /* Take the tokens away under the guard of those who put them there: so that none of them is between
  * its look at the flag and its commit. */
 static int arm(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
@@ -116,6 +132,7 @@ static int arm(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
 
 	if (result < 0)
 		return result;
+	note_own_processor(c, for_data);
 	result = pyipc_channel_ready(c, for_data) || (for_data && pyipc_arena_returned(c));
 	if (!result)
 		take_tokens(others, for_data ? c->data_read : c->space_read);

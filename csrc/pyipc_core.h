@@ -57,7 +57,7 @@ struct pyipc_channel {
     struct pyipc_member me;
     char *memory;
     uint32_t slots, slot_size, mask;
-    uint64_t arena_at, arena_size;
+    uint64_t arena_at, arena_size, spares_size;
     uint64_t reserved;
     int32_t data_read, data_write, space_read, space_write;
     int64_t looked_ns, scanned_ns, hungry_ns;
@@ -87,6 +87,7 @@ int64_t pyipc_channel_send_long(struct pyipc_channel *c, const char *data, uint6
 int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadline_ns, struct pyipc_loan *ret_loan);
 int pyipc_channel_commit(struct pyipc_channel *c, const struct pyipc_loan *loan, uint64_t size, int64_t deadline_ns);
 int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, struct pyipc_loan *ret_loan);
+int pyipc_channel_watch(struct pyipc_channel *c);
 int pyipc_now_channel_look(struct pyipc_channel *c, int for_data);
 int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_ns);
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent);

@@ -3,22 +3,26 @@
  * python_channels.c -- what CPython sees of a channel: the common form of sending and receiving, and
  * memory that is lent.
  *
- * The rules are those of hot_calls.c.  One more thing is done here: where a call would have to wait, it
- * looks for a few microseconds, with the GIL held, before Python starts over.  An answer that is on its
- * way comes in less time than it takes to let go of the GIL.
+ * The rules are those of hot_calls.c.  Two more things are done here.  Where a call would have to wait, it
+ * looks for a few microseconds, with the GIL held: an answer that is on its way comes in less time than
+ * it takes to let go of the GIL.  And a receive without a timeout then waits here, since to start over in
+ * Python takes longer than to wake up; it does start over when a signal, or anything else, ends the wait.
  */
 #include <patchlevel.h>		/* PYPY_VERSION */
 #include <pyconfig.h>		/* Py_GIL_DISABLED */
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
+#define _GNU_SOURCE		/* syscall() */
 #include <stddef.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "python_channels.h"
 
 static struct {
-	PyObject *face;
+	PyObject *face, *waiting;
 	PyObject *send[2], *receive[1], *send_many[2], *receive_many[2];	/* of their arguments */
 	PyTypeObject *face_type, *loan_type;
 } known;
@@ -200,6 +204,37 @@ static int64_t receive_soon(struct pyipc_channel *c, char *ret_data, uint32_t *r
 	return came;
 }
 
+/* Take the last entry with this number out of the list. */
+static void leave(PyObject *waiting, long thread)
+{
+	for (Py_ssize_t i = PyList_Size(waiting); i-- > 0;)
+		if (PyLong_AsLong(PyList_GetItem(waiting, i)) == thread) {
+			(void) PyList_SetSlice(waiting, i, i + 1, NULL);
+			break;
+		}
+	PyErr_Clear();
+}
+
+/* As Waited._wait() does: who closes the handle finds this thread in its list, and gets it out. */
+static int64_t receive_in_time(PyObject *self, struct pyipc_channel *c, char *ret_data, uint32_t *ret_size)
+{
+	PyObject *waiting = PyObject_GetAttr(self, known.waiting);
+	long thread = syscall(SYS_gettid);
+	PyObject *number = PyLong_FromLong(thread);
+	int64_t came = -EINTR;
+
+	if (waiting && number && PyList_CheckExact(waiting) && PyList_Append(waiting, number) == 0) {
+		Py_BEGIN_ALLOW_THREADS
+		came = pyipc_channel_receive(c, ret_data, ROOM, ret_size, 1, INT64_MAX);
+		Py_END_ALLOW_THREADS
+		leave(waiting, thread);
+	}
+	PyErr_Clear();
+	Py_XDECREF(number);
+	Py_XDECREF(waiting);
+	return came;
+}
+
 static PyObject *receive_as(PyObject *self, const char *python, PyObject *const *args, Py_ssize_t count,
 			    PyObject *names)
 {
@@ -213,6 +248,8 @@ static PyObject *receive_as(PyObject *self, const char *python, PyObject *const 
 		f = face_of(self);
 	if (f)
 		came = receive_soon(f->c, data, &size, 1);
+	if (f && came == -EAGAIN && (!given[0] || given[0] == Py_None))
+		came = receive_in_time(self, f->c, data, &size);
 	Py_XDECREF((PyObject *) f);
 	if (came == 1)
 		return PyBytes_FromStringAndSize(data, size);
@@ -405,6 +442,7 @@ int pyipc_add_channels(PyObject *module)
 	known.loan_type = (PyTypeObject *) loan;
 	known.face_type = (PyTypeObject *) face;
 	known.face = PyUnicode_InternFromString("_face");
+	known.waiting = PyUnicode_InternFromString("_waiting");
 	known.send[0] = PyUnicode_InternFromString("data");
 	known.send_many[0] = PyUnicode_InternFromString("messages");
 	known.receive_many[0] = PyUnicode_InternFromString("most");

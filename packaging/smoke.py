@@ -1,10 +1,11 @@
 """An installed pyipc works here: python smoke.py native|fallback."""
 
 import contextlib
+import os
 import sys
 
 import pyipc
-from pyipc import fds, sysv
+from pyipc import channels, fds, sync, sysv
 from pyipc.memory import Memory
 
 assert pyipc.backend() == sys.argv[1], pyipc.backend()
@@ -23,5 +24,20 @@ with here, there, Memory(64) as memory:
     fds.send(here, b"memory", [memory])
     with fds.receive(there, timeout=1) as message, Memory.from_fd(message.fds[0]) as same:
         assert same.read(5) == b"smoke"
+
+if pyipc.capabilities()["channels"]:
+    reader, writer = channels.Channel(slots=4).split()
+    lock = sync.Lock()
+    child = os.fork()
+    if child == 0:
+        writer.send_many([b"smoke"] * 100)
+        lock.acquire()
+        os._exit(0)  # and never releases it
+    writer.close()
+    with reader:
+        assert sum(1 for data in reader if data == b"smoke") == 100
+    os.waitpid(child, 0)
+    assert lock.acquire(timeout=5)
+    assert lock.recovered
 
 print("ok:", sys.implementation.name, sys.version.split()[0], pyipc.__version__, pyipc.backend())

@@ -24,6 +24,7 @@ __all__ = (
     "channel_take",
     "channel_unplug",
     "channel_until",
+    "channel_watch",
     "loan",
     "now_channel_acknowledge",
     "now_channel_counts",
@@ -36,31 +37,32 @@ __all__ = (
 )
 
 
-def _unsupported(*arguments: Any) -> Any:
+def _unsupported(*_: Any) -> Any:
     return -ENOTSUP
 
 
-channel_commit = _unsupported
-channel_face = _unsupported
-channel_format = _unsupported
+now_pipe = _unsupported
 channel_memory = _unsupported
+channel_format = _unsupported
 channel_open = _unsupported
+channel_unplug = _unsupported
+channel_face = _unsupported
+now_channel_send = _unsupported
+channel_send = _unsupported
+channel_send_long = _unsupported
+now_channel_receive = _unsupported
 channel_receive = _unsupported
 channel_receive_into = _unsupported
 channel_reserve = _unsupported
-channel_return = _unsupported
-channel_send = _unsupported
-channel_send_long = _unsupported
+channel_commit = _unsupported
 channel_take = _unsupported
-channel_unplug = _unsupported
-channel_until = _unsupported
 loan = _unsupported
 now_channel_acknowledge = _unsupported
+channel_return = _unsupported
+now_channel_release = _unsupported
+channel_until = _unsupported
+now_channel_done = _unsupported
+channel_join = _unsupported
 now_channel_counts = _unsupported
 now_channel_figures = _unsupported
-now_channel_receive = _unsupported
-now_channel_release = _unsupported
-now_channel_send = _unsupported
-now_pipe = _unsupported
-channel_join = _unsupported
-now_channel_done = _unsupported
+channel_watch = _unsupported

@@ -28,6 +28,7 @@ __all__ = (
     "channel_take",
     "channel_unplug",
     "channel_until",
+    "channel_watch",
     "loan",
     "now_channel_acknowledge",
     "now_channel_counts",
@@ -181,6 +182,7 @@ def loan(keeps: Any, state: Any, taken: Taken) -> Any:
 # ---- waiting, and figures ----
 
 channel_join = lib.pyipc_channel_join
+channel_watch = lib.pyipc_channel_watch
 now_channel_done = lib.pyipc_now_channel_done
 
 

@@ -457,6 +457,9 @@ class ChannelOps(Protocol):
     def now_channel_release(self, state: Any, extent: int) -> int:
         """Its memory is free."""
 
+    def channel_watch(self, state: Any) -> int:
+        """Somebody waits by the receivers' pipe alone: a message shall never be there without a token."""
+
     def channel_until(self, state: Any, for_data: bool, deadline: int) -> int:
         """Wait until a receive, or a send, would not have to; -EPIPE at the end."""
 

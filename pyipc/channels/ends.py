@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from _warnings import warn
 from errno import EBADF, EBADMSG, EMSGSIZE, ENOSPC, ETIMEDOUT
 
@@ -68,10 +69,12 @@ class _Pipes:
     def belong_to(self, member: Member) -> None:
         self._member = member
 
-    def __del__(self) -> None:
+    def close(self) -> None:
         if self._member is not None:
             ops.channel_unplug(self._member.state)
         ops.close_all(self.ends)
+
+    __del__ = close
 
 
 class End(SharedHandle):
@@ -117,8 +120,11 @@ class End(SharedHandle):
 
         Threads of this process that wait on this handle get `ClosedError`. Closing again does nothing.
         """
+        pipes = self._pipes
         self._face = self._pipes = None
         super().close()
+        if pipes is not None and not self._waiting and sys.implementation.name != "cpython":
+            pipes.close()  # there, destructors come late, and the others wait to be told
 
     def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
         pipes = self._pipes  # which another thread may close meanwhile
@@ -141,7 +147,10 @@ class End(SharedHandle):
         That is a message, or the end, for who receives; room, or that nobody receives, for who only sends.
         At worst it is readable in vain; after a receive or send with `timeout=0` it is so no longer.
         """
-        return self._pipe(DATA_READ if DATA_READ in self.roles else SPACE_READ)
+        if DATA_READ not in self.roles:
+            return self._pipe(SPACE_READ)
+        self._call(ops.channel_watch)
+        return self._pipe(DATA_READ)
 
     def _is_ready(self) -> bool:
         """Whether it is: a receive, or send, would not have to wait."""

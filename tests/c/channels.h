@@ -11,7 +11,7 @@
 enum { SLOT_SIZE = 100, ARENA = 1 << 20 };
 
 /* Where they are is a part of the layout. */
-enum { SENDERS_GUARD = 128, SENT = 256, RECEIVERS_GUARD = 384, RECEIVED = 512 };
+enum { SENDERS_GUARD = 128, RECEIVERS_GUARD = 384 };
 
 struct world {
 	int32_t memory;
@@ -19,6 +19,11 @@ struct world {
 	char *mapped;
 	uint64_t size;
 };
+
+static inline struct channel *layout_of(const struct world *w)
+{
+	return (struct channel *) w->mapped;
+}
 
 static inline void make_world_with(struct world *w, uint32_t slots, uint64_t arena)
 {
@@ -28,6 +33,7 @@ static inline void make_world_with(struct world *w, uint32_t slots, uint64_t are
 	EQUAL(0, pipe2(w->data, O_CLOEXEC | O_NONBLOCK));
 	EQUAL(0, pipe2(w->space, O_CLOEXEC | O_NONBLOCK));
 	CHECK(0 < pyipc_channel_format(w->mapped, w->size, slots, SLOT_SIZE, w->space[1]));
+	layout_of(w)->watched = 1;	/* the token always comes first, whatever processor somebody sleeps on */
 }
 
 static inline void make_world(struct world *w, uint32_t slots)
@@ -170,11 +176,6 @@ static inline int64_t take_by(struct pyipc_channel *c, int kept, int64_t deadlin
 static inline int64_t release(struct pyipc_channel *c, const struct pyipc_loan *loan)
 {
 	return pyipc_now_channel_release(c, loan->extent);
-}
-
-static inline struct channel *layout_of(const struct world *w)
-{
-	return (struct channel *) w->mapped;
 }
 
 static inline int extents_in_use(const struct world *w)

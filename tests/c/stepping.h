@@ -78,7 +78,8 @@ static inline void end_it(pid_t victim)
 
 enum { STOPPED, OVER, ASLEEP };
 
-/* Its next stop.  If two ticks find it in one step, it sleeps: slices of a guard are shorter than that, and others longer. */
+/* Its next stop.  If two ticks find it in one step, it sleeps: slices of a guard are shorter than that, and
+ * others are longer. */
 static inline int next_stop(pid_t victim, int by_one)
 {
 	int ticks = 0;

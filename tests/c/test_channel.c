@@ -377,6 +377,53 @@ static void each_has_a_slot_and_the_next_holder_of_it_another_id(void)
 	end_world(&w);
 }
 
+/* Its sender was killed before it could write the token. */
+static void a_message_without_a_token_is_found_within_a_second(void)
+{
+	struct world w;
+	struct pyipc_channel c, other;
+	char text[SLOT_SIZE + 1];
+	int64_t start;
+	pid_t child;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	child = fork_child();
+	if (child == 0) {
+		other = take_part(&w, 0);
+		EQUAL(1, receive_by(&other, text, within_s(PATIENCE_S)));
+		_exit(all_was_well());
+	}
+	WAIT_FOR(is_in(child, child, SYS_ppoll));
+	start = now_ns();
+	layout_of(&w)->sent.token = 1;	/* as if it were there */
+	EQUAL(1, try_send(&c, "x", 1));
+	EQUAL(0, end_of(child));
+	CHECK(now_ns() - start < PYIPC_SECOND + PYIPC_SECOND / 2);
+	leave(&c);
+	end_world(&w);
+}
+
+/* Whoever polls a pipe alone finds the token there first, whatever processor sleeps. */
+static void who_watches_says_so(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+
+	make_world(&w, 4);
+	layout_of(&w)->watched = 0;
+	c = take_part(&w, 0);
+	EQUAL(0, pyipc_channel_watch(&c));
+	EQUAL(1, layout_of(&w)->watched);
+	EQUAL(0, layout_of(&w)->sent.guard);
+	EQUAL(0, pyipc_channel_watch(&c));
+	c.me.id = 0;
+	layout_of(&w)->watched = 0;
+	EQUAL(-ENOTCONN, pyipc_channel_watch(&c));
+	leave(&c);
+	end_world(&w);
+}
+
 static void what_is_no_channel_is_refused(void)
 {
 	struct world w;
@@ -384,7 +431,7 @@ static void what_is_no_channel_is_refused(void)
 
 	make_world(&w, 4);
 	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, 100, -1));
-	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, w.size - ARENA - 1, -1));
+	EQUAL(-EINVAL, pyipc_channel_open(&c, w.mapped, (uint64_t) pyipc_channel_memory(4, SLOT_SIZE, 0) - 1, -1));
 	((uint32_t *) w.mapped)[2]++;
 	EQUAL(-EPROTONOSUPPORT, pyipc_channel_open(&c, w.mapped, w.size, -1));
 	w.mapped[0]++;
@@ -414,6 +461,8 @@ int main(void)
 	RUN(a_try_takes_a_guard_from_the_dead);
 	RUN(signals_without_end_do_not_hide_a_death);
 	RUN(each_has_a_slot_and_the_next_holder_of_it_another_id);
+	RUN(a_message_without_a_token_is_found_within_a_second);
+	RUN(who_watches_says_so);
 	RUN(what_is_no_channel_is_refused);
 	return report();
 }

@@ -143,6 +143,29 @@ static void what_was_not_kept_is_gone_with_its_holder_and_its_memory_is_free(voi
 	end_world(&w);
 }
 
+static void who_is_short_of_memory_takes_none_that_is_kept(void)
+{
+	int *said = shared_numbers();
+	static char data[ARENA];
+	struct world w;
+	struct pyipc_channel c;
+	struct pyipc_loan loan;
+	pid_t holder;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	fill(data, ARENA, 1);
+	EQUAL(0, send_long_by(&c, data, ARENA, NO_TIME));
+	holder = one_that_takes(&w, KEPT, said);
+	EQUAL(1000 + SIGKILL, kill_and_reap(holder));
+	EQUAL(-ETIMEDOUT, reserve_by(&c, 1, NO_TIME, &loan));
+	EQUAL(0, take_by(&c, KEPT, NO_TIME, &loan));
+	CHECK(loan.redelivered && is_filled(c.memory + loan.at, ARENA, 1));
+	EQUAL(0, munmap(said, 4096));
+	leave(&c);
+	end_world(&w);
+}
+
 /* ---- how soon ---- */
 
 static void a_receiver_that_is_busy_finds_it_among_what_waits(void)
@@ -441,6 +464,30 @@ static void but_not_what_they_have_sent(void)
 	end_world(&w);
 }
 
+/* Else senders could fill the arena, and nobody would ever empty it. */
+static void there_is_memory_to_keep_what_lies_before_a_full_arena(void)
+{
+	for (int many = 0; many < 2; many++) {
+		struct world w;
+		struct pyipc_channel c;
+		struct pyipc_loan loan;
+
+		make_world(&w, 1);
+		c = take_part(&w, 0);
+		EQUAL(1, try_send(&c, "m", 1));
+		if (many)
+			while (reserve_by(&c, 1, NO_TIME, &loan) == 0)
+				;
+		else
+			EQUAL(0, reserve_by(&c, ARENA, NO_TIME, &loan));
+		EQUAL(-ETIMEDOUT, reserve_by(&c, 1, NO_TIME, &loan));
+		EQUAL(0, take_by(&c, KEPT, NO_TIME, &loan));
+		is_the_letter(&c, &loan, 'm');
+		leave(&c);
+		end_world(&w);
+	}
+}
+
 static void too_much_kept_to_keep_one_more_loses_nothing(void)
 {
 	struct world w;
@@ -451,6 +498,7 @@ static void too_much_kept_to_keep_one_more_loses_nothing(void)
 	make_world_with(&w, 4, 256);	/* for two */
 	c = take_part(&w, 0);
 	c.arena_size = 256;
+	c.spares_size = 0;
 	EQUAL(3, UNTIL_DONE(pyipc_channel_send(&c, "klm", (uint32_t[]){ 1, 1, 1 }, 3, NO_TIME)));
 	for (int i = 0; i < 2; i++)
 		EQUAL(0, take_by(&c, KEPT, NO_TIME, &loans[i]));
@@ -471,6 +519,7 @@ int main(void)
 	RUN(what_was_kept_comes_again_when_its_holder_is_killed);
 	RUN(and_when_its_holder_leaves);
 	RUN(what_was_not_kept_is_gone_with_its_holder_and_its_memory_is_free);
+	RUN(who_is_short_of_memory_takes_none_that_is_kept);
 	RUN(a_receiver_that_is_busy_finds_it_among_what_waits);
 	RUN(a_receiver_that_sleeps_finds_it_within_about_a_second);
 	RUN(what_is_returned_wakes_who_sleeps);
@@ -480,6 +529,7 @@ int main(void)
 	RUN(what_the_dead_had_reserved_is_free);
 	RUN(and_what_the_dead_were_about_to_send);
 	RUN(but_not_what_they_have_sent);
+	RUN(there_is_memory_to_keep_what_lies_before_a_full_arena);
 	RUN(too_much_kept_to_keep_one_more_loses_nothing);
 	return report();
 }

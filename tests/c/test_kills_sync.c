@@ -491,7 +491,7 @@ static void the_sleeper_goes_on(struct scene *s)
 static void it_takes_two_of_the_living(struct scene *s)
 {
 	one_has_come(s);
-	EQUAL(1, AGAIN(pyipc_barrier_waiting(&s->ours, soon())));
+	WAIT_FOR(AGAIN(pyipc_barrier_waiting(&s->ours, soon())) == 1);	/* it may sleep for the guard of the dead */
 	come_as_the_last(s);
 	EQUAL('S', next_said(s));
 }
@@ -559,6 +559,14 @@ static void want_to_write_no_more(struct pyipc_sync *s)
 	(void) AGAIN(pyipc_rwlock_acquire(s, 1, &taken, long_ago(), now_ns() + 1000000));
 }
 
+static void the_dead_write(struct scene *s)
+{
+	struct pyipc_sync gone = join_in(&s->o, 0);
+
+	EQUAL(0, pyipc_now_rwlock_try(&gone, 1));
+	leave_it(&gone);
+}
+
 static void we_read(struct scene *s)
 {
 	EQUAL(0, pyipc_now_rwlock_try(&s->ours, 0));
@@ -586,6 +594,18 @@ static void it_can_be_read_and_written(struct scene *s)
 		EQUAL(0, AGAIN(pyipc_rwlock_acquire(&s->ours, write, &taken, now_ns(), soon())));
 		EQUAL(0, AGAIN(pyipc_rwlock_release(&s->ours, write, soon())));
 	}
+}
+
+/* That word goes only to one who reads. */
+static void the_word_of_a_dead_writer_is_not_lost(struct scene *s)
+{
+	const struct sync *y = sync_of(&s->ours);
+	int read = 0;
+
+	for (int slot = 0; slot < 4; slot++)
+		read += (uint32_t) load_long(&y->holdings.of[slot]) != 0;
+	CHECK(load(&y->rwlock.writer) != 0 || read == 1);
+	it_can_be_read_and_written(s);
 }
 
 static void we_read_no_more_and_it_can_be_written(struct scene *s)
@@ -674,7 +694,7 @@ static void killed_at_each_instruction(const char *what, const struct deed *deed
 		if (check_ok != 1)
 			printf("  killed after %d instructions\n", at + 1);
 	}
-	CHECK(reached > steps * 9 / 10);
+	CHECK(reached > steps * 3 / 4);	/* who sleeps looks around, and is in the way or not */
 	deaths += reached;
 	(void) munmap(prepared, 4096);
 	printf("  %s: killed at %d of %d instructions; we took over %d times\n", what, reached, steps, recovered);
@@ -743,6 +763,8 @@ KILLED(rwlock_waiting_beside_another, RWLOCK, we_read_and_one_wants_to_write, no
        we_read_no_more_and_the_sleeper_has_it)
 KILLED(rwlock_written_for_a_reader, RWLOCK, one_wants_to_read, wait_to_write, write_no_more, the_sleeper_has_it)
 KILLED(rwlock_read_for_a_writer, RWLOCK, one_wants_to_write, wait_to_read, read_no_more, the_sleeper_has_it)
+KILLED(rwlock_of_a_dead_writer, RWLOCK, the_dead_write, nothing, wait_to_read,
+       the_word_of_a_dead_writer_is_not_lost)
 KILLED(rwlock_of_the_dead, RWLOCK, the_dead_have_it, nothing, wait_to_write, it_can_be_read_and_written)
 
 int main(void)
@@ -785,6 +807,7 @@ int main(void)
 	RUN(rwlock_waiting_beside_another);
 	RUN(rwlock_written_for_a_reader);
 	RUN(rwlock_read_for_a_writer);
+	RUN(rwlock_of_a_dead_writer);
 	RUN(rwlock_of_the_dead);
 	printf("  %d deaths\n", deaths);
 	return report();

@@ -1,4 +1,4 @@
-"""The protocol of csrc/channel.c as states and transitions, for every interleaving and every death.
+"""The protocol of csrc/channel.c, and of what is kept: every interleaving of its steps, and every death.
 
 A step here is what others can see as one: taking a guard, a store, a look, a write to a pipe, a drain.
 Between any two of them, any other process may go on, and any process may be killed. What memory order
@@ -27,12 +27,16 @@ class Process(NamedTuple):
     side: int
     at: str = "lock"
     left: int = 0  # messages that it still has to send
+    keeps: bool = False  # a message, which another gets if it dies
 
 
 class State(NamedTuple):
     sides: tuple[Side, Side]
     processes: tuple[Process, ...]
     kills: int
+    returns: int = 0  # how often somebody may still return what it keeps
+    returned: int = 0  # messages that nobody has, and that no death has brought back
+    released: int = 0
 
 
 class WrongError(Exception):
@@ -42,16 +46,20 @@ class WrongError(Exception):
 class Protocol:
     """Processes at a ring of so many slots; `mutation` names what is done wrong.
 
-    With `idle`, somebody holds all ends of the pipes open for ever, and does nothing.
+    With `idle`, somebody holds all ends of the pipes open for ever, and does nothing. With `returns`,
+    receivers keep what they take until they release it, or return it, so often in all.
     """
 
-    def __init__(self, senders, receivers, messages, slots, kills, *, idle=False, mutation=None):
+    def __init__(
+        self, senders, receivers, messages, slots, kills, *, idle=False, returns=None, mutation=None
+    ):
         self.slots = slots
         self.idle = idle
+        self.acknowledges = returns is not None
         self.mutation = mutation
         processes = [Process(SENDERS, left=messages)] * senders + [Process(RECEIVERS)] * receivers
         # The creator puts a token where senders wait for room.
-        self.first = State((Side(), Side(flag=True, tokens=1)), tuple(processes), kills)
+        self.first = State((Side(), Side(flag=True, tokens=1)), tuple(processes), kills, returns or 0)
 
     # ---- one step ----
 
@@ -78,17 +86,27 @@ class Protocol:
         if state.kills:
             for number, process in enumerate(state.processes):
                 if process.at not in ENDED:
-                    yield self.move(state, number, "dead")._replace(kills=state.kills - 1)
+                    # Who dies before it has told of a return is found as the dead are.
+                    untold = process.at.startswith("tell")
+                    yield self.move(
+                        state, number, "dead", keeps=process.keeps or (untold and state.returned > 0)
+                    )._replace(
+                        kills=state.kills - 1, returned=state.returned - (untold and state.returned > 0)
+                    )
 
-    def move(self, state, number, to, *, left=None, side=None, **changes):
+    def move(self, state, number, to, *, left=None, keeps=None, side=None, **changes):
         """The process goes on to another place; what is said of a side changes."""
         processes = list(state.processes)
         process = processes[number]
-        processes[number] = process._replace(at=to, left=process.left if left is None else left)
+        processes[number] = process._replace(
+            at=to,
+            left=process.left if left is None else left,
+            keeps=process.keeps if keeps is None else keeps,
+        )
         sides = list(state.sides)
         if changes:
             sides[side] = sides[side]._replace(**changes)
-        return State(tuple(sides), tuple(processes), state.kills)
+        return state._replace(sides=tuple(sides), processes=tuple(processes))
 
     # ---- send and receive: under the guard of one's own side ----
 
@@ -97,7 +115,12 @@ class Protocol:
             yield self.move(state, number, "look", side=process.side, guard=number)
 
     def look(self, state, number, process):
-        if not self.is_ready(state, process.side):
+        dead = self.dead_keeper(state)
+        if process.side == RECEIVERS and state.returned:
+            yield self.move(state, number, "unlock", keeps=True)._replace(returned=state.returned - 1)
+        elif process.side == RECEIVERS and dead is not None:
+            yield self.move(self.move(state, dead, "dead", keeps=False), number, "unlock", keeps=True)
+        elif not self.is_ready(state, process.side):
             yield self.move(state, number, "give_up", side=process.side)
         elif self.mutation == "commit before token":
             yield self.move(state, number, "commit")
@@ -126,15 +149,45 @@ class Protocol:
     def commit(self, state, number, process):
         after = "token" if self.mutation == "commit before token" else "unlock"
         count = state.sides[process.side].count + 1
-        yield self.move(state, number, after, side=process.side, count=count)
+        keeps = self.acknowledges and process.side == RECEIVERS
+        yield self.move(state, number, after, keeps=keeps, side=process.side, count=count)
 
     def unlock(self, state, number, process):
         left = max(process.left - 1, 0)
-        to = "done" if process.side == SENDERS and not left else "lock"
+        to = "done" if process.side == SENDERS and not left else "keep" if process.keeps else "lock"
         yield self.move(state, number, to, left=left, side=process.side, guard=None)
 
     def give_up(self, state, number, process):
         yield self.move(state, number, "arm", side=process.side, guard=None)
+
+    # ---- what is kept ----
+
+    def dead_keeper(self, state):
+        """Somebody who has died with a message."""
+        return next((n for n, one in enumerate(state.processes) if one.at == "dead" and one.keeps), None)
+
+    def keep(self, state, number, process):
+        yield self.move(state, number, "lock", keeps=False)._replace(released=state.released + 1)
+        if state.returns:
+            given = self.move(state, number, "tell", keeps=False)
+            yield given._replace(returned=state.returned + 1, returns=state.returns - 1)
+
+    def tell(self, state, number, process):
+        if self.can_take(state, state.sides[SENDERS].guard):
+            yield self.move(state, number, "tell_token", side=SENDERS, guard=number)
+
+    def tell_token(self, state, number, process):
+        side = state.sides[SENDERS]
+        if side.flag:
+            yield self.move(state, number, "tell_unlock")
+        else:
+            yield self.move(state, number, "tell_flag", side=SENDERS, tokens=min(side.tokens + 1, 3))
+
+    def tell_flag(self, state, number, process):
+        yield self.move(state, number, "tell_unlock", side=SENDERS, flag=True)
+
+    def tell_unlock(self, state, number, process):
+        yield self.move(state, number, "lock", side=SENDERS, guard=None)
 
     # ---- to fall asleep: under the guard of the others ----
 
@@ -147,7 +200,10 @@ class Protocol:
 
     def look_again(self, state, number, process):
         to = "clear" if self.mutation != "drain before flag" else "drain"
-        yield self.move(state, number, "back" if self.is_ready(state, process.side) else to)
+        returned = (
+            process.side == RECEIVERS and state.returned and self.mutation != "sleep on what was returned"
+        )
+        yield self.move(state, number, "back" if returned or self.is_ready(state, process.side) else to)
 
     def clear(self, state, number, process):
         to = "drain" if self.mutation != "drain before flag" else "to_sleep"
@@ -172,8 +228,16 @@ class Protocol:
         others = 1 - process.side
         if state.sides[others].tokens:
             yield self.move(state, number, "lock")
-        elif self.all_ended(state, others):
+        elif process.side == RECEIVERS and self.dead_keeper(state) is not None:
+            yield self.move(state, number, "lock")  # it looks, once a second
+        elif self.all_ended(state, others) and not self.others_keep(state, process):
             yield self.move(state, number, "last_look" if process.side == RECEIVERS else "gone")
+
+    def others_keep(self, state, process):
+        """Whether a message may come back."""
+        if process.side == SENDERS or self.mutation == "the end does not wait for what is kept":
+            return False
+        return state.returned or any(one.keeps for one in state.processes)
 
     def last_look(self, state, number, process):
         yield self.move(state, number, "lock" if self.is_ready(state, process.side) else "gone")
@@ -186,6 +250,9 @@ class Protocol:
         for side in state.sides:
             if side.flag and not side.tokens:
                 raise WrongError("the flag says that there is a token", state)
+        telling = any(one.at.startswith("tell") for one in state.processes)
+        if state.returned and not telling and not state.sides[SENDERS].tokens:
+            raise WrongError("fileno() does not say that something was returned", state)
         for side in SENDERS, RECEIVERS:
             if self.is_ready(state, side) and not state.sides[1 - side].tokens:
                 raise WrongError("fileno() does not say that something is ready", state)
@@ -196,6 +263,12 @@ class Protocol:
             one.at in ENDED or (self.idle and one.at == "asleep" and not self.is_ready(state, one.side))
             for one in state.processes
         )
+
+    def check_end(self, state):
+        """All that was sent was released once, by somebody, if anybody lives to do so."""
+        lives = any(one.side == RECEIVERS and one.at != "dead" for one in state.processes)
+        if self.acknowledges and lives and state.released != state.sides[SENDERS].count:
+            raise WrongError("a message was lost, or came twice", state)
 
     def explore(self):
         """Visit every state; how many there are."""
@@ -209,6 +282,7 @@ class Protocol:
             if not following:
                 if not self.may_stop(state):
                     raise WrongError("they wait for each other", state)
+                self.check_end(state)
                 ends.append(state)
             for new in following:
                 if new not in before:

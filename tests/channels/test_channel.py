@@ -516,18 +516,21 @@ def test_a_reservation_that_is_dropped_frees_its_memory(channel):
 
 
 @here
-def test_at_most_256_are_kept_or_reserved():
-    with channels.Channel(4, 16, 1 << 20) as channel:
-        held = [channel.reserve(1) for _ in range(256)]
+def test_at_most_240_are_reserved_and_16_more_kept():
+    with channels.Channel(16, 16, 1 << 20) as channel:
+        held = [channel.reserve(1) for _ in range(240)]
         with pytest.raises(pyipc.WouldBlockError):
             channel.reserve(1, timeout=0)
-        channel.send(b"x")  # short ones go on
+        channel.send_many([b"x"] * 16)  # short ones go on
+        kept = [channel.recv(ack=True, timeout=0) for _ in range(16)]
+        channel.send(b"y")
         with pytest.raises(pyipc.LimitError):
             channel.recv(ack=True)
-        assert channel.recv() == b"x"
+        assert channel.recv() == b"y"
         held.pop().cancel()
         channel.reserve(1, timeout=0).cancel()
-        del held
+        for message in kept:
+            message.ack()
 
 
 # ---- acknowledged, or not ----

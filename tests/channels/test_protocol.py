@@ -23,10 +23,34 @@ MUTATIONS = [
 ]
 
 
+# With messages that are kept: and how often one is returned.
+KEPT = [(1, 1, 2, 1, 1, 1), (1, 2, 2, 1, 1, 1), (1, 2, 2, 1, 2, 0), (1, 2, 1, 1, 2, 2), (2, 2, 1, 2, 1, 1)]
+
+KEPT_MUTATIONS = ["sleep on what was returned", "the end does not wait for what is kept"]
+
+
 @pytest.mark.parametrize("idle", [False, True], ids=["", "and one who does nothing"])
 @pytest.mark.parametrize("case", CASES)
 def test_whatever_comes_between_and_whoever_dies_the_others_go_on(case, idle):
     assert protocol.Protocol(*case, idle=idle).explore() > 100
+
+
+@pytest.mark.parametrize("idle", [False, True], ids=["", "and one who does nothing"])
+@pytest.mark.parametrize("case", KEPT)
+def test_what_is_kept_is_acknowledged_once_whoever_dies_with_it(case, idle):
+    *numbers, returns = case
+    assert protocol.Protocol(*numbers, idle=idle, returns=returns).explore() > 100
+
+
+@pytest.mark.parametrize("mutation", KEPT_MUTATIONS)
+def test_what_is_done_otherwise_with_what_is_kept_is_found(mutation):
+    for *numbers, returns in KEPT:
+        for idle in False, True:
+            try:
+                protocol.Protocol(*numbers, idle=idle, returns=returns, mutation=mutation).explore()
+            except protocol.WrongError:
+                return
+    raise AssertionError(f"nothing wrong with: {mutation}")
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)

@@ -83,7 +83,7 @@ def test_a_timeout_breaks_it(waiting):
     begun = time.monotonic()
     with pytest.raises(threading.BrokenBarrierError):
         barrier.wait()
-    assert 0.2 <= time.monotonic() - begun < 0.5
+    assert 0.2 <= time.monotonic() - begun < 1.2
     assert other.hear() == "broken"
     assert barrier.broken
     with pytest.raises(threading.BrokenBarrierError):

@@ -95,7 +95,7 @@ def test_a_timeout_is_kept_and_the_lock_taken_again(condition):
         for timeout in 0, -1, 0.02, 0.3:
             begun = time.monotonic()
             assert condition.wait(timeout) is False
-            assert timeout <= time.monotonic() - begun < max(timeout, 0) + 0.2
+            assert timeout <= time.monotonic() - begun < max(timeout, 0) + 1
             assert condition._lock._depth() == 1
 
 

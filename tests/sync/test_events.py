@@ -72,7 +72,7 @@ def test_a_timeout_is_kept(event):
     for timeout in 0.02, 0.3, -1:
         begun = time.monotonic()
         assert event.wait(timeout) is False
-        assert timeout <= time.monotonic() - begun < max(timeout, 0) + 0.2
+        assert timeout <= time.monotonic() - begun < max(timeout, 0) + 1
 
 
 def test_one_that_dies_waiting_is_in_nobodys_way(event, fork, sleeps):

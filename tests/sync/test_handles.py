@@ -8,6 +8,7 @@ import mmap
 import os
 import pickle
 import threading
+import time
 
 import pytest
 
@@ -216,3 +217,47 @@ def test_a_condition_and_its_lock_arrive_together():
     stop()
     for handle in lock, one, their_lock, arrived:
         handle.close()
+
+
+@here
+def test_who_has_slept_long_is_woken_and_does_not_just_look(fork, sleeps):
+    """All kinds at once: what has slept for long looks around only once a second."""
+    lock, rlock, semaphore, event = sync.Lock(), sync.RLock(), sync.Semaphore(0), sync.Event()
+    condition, barrier, reading, writing = sync.Condition(), sync.Barrier(2), sync.RWLock(), sync.RWLock()
+    for held in lock.acquire, rlock.acquire, writing.acquire_write, reading.acquire_read:
+        held()
+
+    def notify():
+        with condition:
+            condition.notify()
+
+    def is_notified():
+        with condition:
+            condition.wait(20)
+
+    pairs = [
+        (lock.acquire, lock.release),
+        (rlock.acquire, rlock.release),
+        (semaphore.acquire, semaphore.release),
+        (event.wait, event.set),
+        (is_notified, notify),
+        (barrier.wait, barrier.wait),
+        (writing.acquire_read, writing.release_write),
+        (reading.acquire_write, reading.release_read),
+    ]
+
+    def sleeper(other, wait):
+        wait()
+        other.say()
+        other.hear()
+
+    others = [fork(sleeper, wait) for wait, _ in pairs]
+    for other in others:
+        sleeps(other.pid)
+    time.sleep(2.2)  # their next look is in 0.8 s
+    begun = time.monotonic()
+    for _, wake in pairs:
+        wake()
+    for other, (wait, _) in zip(others, pairs):
+        other.hear()
+        assert time.monotonic() - begun < 0.6, wait

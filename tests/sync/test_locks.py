@@ -80,7 +80,7 @@ def test_a_timeout_of_nothing_does_not_wait(lock, held, timeout):
     held(lock)
     begun = time.monotonic()
     assert lock.acquire(timeout=timeout) is False
-    assert time.monotonic() - begun < 0.1
+    assert time.monotonic() - begun < 1
 
 
 def test_a_timeout_is_kept(lock, held):
@@ -88,7 +88,7 @@ def test_a_timeout_is_kept(lock, held):
     for timeout in 0.02, 0.3:
         begun = time.monotonic()
         assert lock.acquire(timeout=timeout) is False
-        assert timeout <= time.monotonic() - begun < timeout + 0.2
+        assert timeout <= time.monotonic() - begun < timeout + 1
 
 
 @pytest.mark.parametrize("timeout", ["soon", float("nan"), object()])
@@ -396,7 +396,7 @@ def test_a_handler_runs_while_it_waits_and_the_timeout_stays(lock, held, handlin
         assert lock.acquire(timeout=0.4) is False
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    assert 0.4 <= time.monotonic() - begun < 0.8
+    assert 0.4 <= time.monotonic() - begun < 1.4
     assert len(seen) > 3
 
 
