@@ -12,6 +12,15 @@ import pytest
 from pyipc import channels
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_to_look_at():
+    """What is there before is no garbage: so that to collect it after each test takes no time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _collected():
     """A test that has caught a problem is in a round with it, and so are its handles."""

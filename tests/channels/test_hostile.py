@@ -16,7 +16,7 @@ from pyipc.channels import ends as roles
 
 pytestmark = pytest.mark.needs("channels")
 
-SECONDS = 1.5
+SECONDS = 1.0
 TIMEOUT = 0.1
 
 VALUES = [

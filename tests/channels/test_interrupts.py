@@ -110,7 +110,7 @@ def is_interrupted(say, hear, what, seconds):
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("what", ["recv ack", "reserve", "send long", "queue", "make"])
 def test_no_message_and_no_memory_is_held_by_nobody(child, what):
-    other = child(is_interrupted, what, 1.0, measured=False)
+    other = child(is_interrupted, what, 0.6, measured=False)
     facts = other.hear()
     assert facts["zapped"] > 100, facts
     assert facts["free"], facts

@@ -259,7 +259,7 @@ SLEEPS = {
 
 
 def sleeps(other, what, seconds):
-    """The processor time of so many seconds in this call, once the first looks are over."""
+    """Processor time and sleeps of so many seconds in this call, once the first looks are over; twice."""
     if what == "poll of a connection":
         ours, _theirs = channels.Pipe()
         call = lambda: ours.poll(None)  # noqa: E731
@@ -281,14 +281,14 @@ def sleeps(other, what, seconds):
     def look(number, frame):
         usage = resource.getrusage(resource.RUSAGE_SELF)
         spent.append((usage.ru_utime + usage.ru_stime, usage.ru_nvcsw))
-        if len(spent) == 2:
+        if len(spent) == 3:
             raise OverError
 
     signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, 2, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 1.5, seconds)
     with contextlib.suppress(OverError):
         call()
-    other.say((spent[1][0] - spent[0][0], spent[1][1] - spent[0][1]))
+    other.say([(after[0] - before[0], after[1] - before[1]) for before, after in zip(spent, spent[1:])])
     signal.setitimer(signal.ITIMER_REAL, 0)
     if what not in ("poll of a connection", "join of a queue"):
         del held
@@ -297,13 +297,14 @@ def sleeps(other, what, seconds):
 
 def test_who_is_blocked_costs_next_to_nothing(fork):
     """All of them at once, so that it takes no longer than one."""
-    seconds = 4
+    seconds = 2
     others = {what: fork(sleeps, what, seconds) for what in SLEEPS}
     costs = {what: other.hear() for what, other in others.items()}
-    for what, (spent, switches) in costs.items():
-        # 1 ms in 10 s; two in four leaves room for what a clock tick is charged with.
-        assert spent < 0.002, f"{what}: {costs}"
-        assert switches <= 2 * seconds + 4, f"{what}: {costs}"
+    for what, cost in costs.items():
+        # 1 ms in 10 s is what is meant; of a busy machine's caches and interrupts, something is charged to us.
+        spent, switches = min(cost)
+        assert spent < 0.001, f"{what}: {costs}"
+        assert switches <= 2 * seconds + 3, f"{what}: {costs}"
     for other in others.values():
         other.end()
 

@@ -8,7 +8,7 @@ import random
 import pytest
 
 # `PYIPC_STORM_SECONDS=600 ./dev test tests/channels/test_storm.py` for a long one.
-SECONDS = float(os.environ.get("PYIPC_STORM_SECONDS", "2.5"))
+SECONDS = float(os.environ.get("PYIPC_STORM_SECONDS", "1.2"))
 BATCH = 5
 
 pytestmark = [pytest.mark.needs("channels"), pytest.mark.timeout(60 + 2 * SECONDS)]

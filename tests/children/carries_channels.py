@@ -1,6 +1,6 @@
 """Channels, queues and connections through multiprocessing; says what the other processes did.
 
-Arguments: a scenario, and the start method.
+Arguments: the start method, and scenarios.
 """
 
 from __future__ import annotations
@@ -185,12 +185,12 @@ def many_workers(context):
 
 def main() -> None:
     handshake.begin()
-    scenario, method = sys.argv[1:]
-    context = multiprocessing.get_context(method)
-    globals()[scenario](context)  # which starts what multiprocessing keeps
-    before = left_open()
-    answer = globals()[scenario](context)
-    handshake.say((answer, left_open() - before))
+    context = multiprocessing.get_context(sys.argv[1])
+    over_queues(context)  # which starts what multiprocessing keeps
+    for scenario in sys.argv[2:]:
+        before = left_open()
+        answer = globals()[scenario](context)
+        handshake.say((answer, left_open() - before))
     from multiprocessing import resource_sharer
 
     resource_sharer.stop()

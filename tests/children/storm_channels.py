@@ -140,7 +140,7 @@ class Storm:
 
     def drain(self):
         """What is left, and what comes back from the dead: a second after the last of them at the most."""
-        end = time.monotonic() + 1.5
+        end = time.monotonic() + 1.2
         while time.monotonic() < end:
             try:
                 with self.channel.recv(0.1, ack=True) as message:
