@@ -301,10 +301,11 @@ def test_who_is_blocked_costs_next_to_nothing(fork):
     others = {what: fork(sleeps, what, seconds) for what in SLEEPS}
     costs = {what: other.hear() for what, other in others.items()}
     for what, cost in costs.items():
-        # 1 ms in 10 s is what is meant; of a busy machine's caches and interrupts, something is charged to us.
+        # 1 ms in 10 s is what is meant, and what an idle machine shows; on a busy one each wake takes
+        # many times as long, so it is rather the wakes that tell.
         spent, switches = min(cost)
-        assert spent < 0.001, f"{what}: {costs}"
-        assert switches <= 2 * seconds + 3, f"{what}: {costs}"
+        assert switches <= 2 * seconds + 2, f"{what}: {costs}"
+        assert spent < 0.005, f"{what}: {costs}"
     for other in others.values():
         other.end()
 
