@@ -195,6 +195,15 @@ int pyipc_arena_give_up(struct pyipc_channel *c, uint32_t extent)
 	return give_from(c, extent, c->me.id, NO_MEMBER);
 }
 
+/* Whoever had it has lost it from sight: what was kept comes back, to who looks next; all else is free. */
+int pyipc_now_channel_drop(struct pyipc_channel *c, uint32_t extent)
+{
+	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id
+	    || pyipc_arena_is_sent(c, extent))
+		return -EBADMSG;
+	return is_kept(&of(c)->extents[extent]) ? pyipc_arena_give_up(c, extent) : free_from(c, extent, c->me.id);
+}
+
 /* Has one been given up?  (Who has died is found elsewhere: that takes a system call each.) */
 int pyipc_arena_returned(struct pyipc_channel *c)
 {

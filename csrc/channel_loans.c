@@ -232,12 +232,12 @@ static int take_with_spare(struct pyipc_channel *c, int kept, struct pyipc_loan 
  * it is released, another receiver gets it.  -ENOSPC: too much is kept already to keep one more. */
 int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, struct pyipc_loan *ret_loan)
 {
-	struct pyipc_loan spare = { .extent = EXTENTS };
+	struct pyipc_loan spare = { .extent = EXTENTS }, loan;
 	int64_t net = 0;
 	int result;
 	int over = 0;
 
-	while ((result = take_with_spare(c, kept, &spare, deadline_ns, ret_loan)) == -EAGAIN) {
+	while ((result = take_with_spare(c, kept, &spare, deadline_ns, &loan)) == -EAGAIN) {
 		if (over) {
 			result = -EPIPE;
 			break;
@@ -249,6 +249,8 @@ int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, s
 	}
 	if (spare.extent != EXTENTS)
 		(void) pyipc_now_channel_release(c, spare.extent);
+	if (result == 0)
+		*ret_loan = loan;
 	return result;
 }
 

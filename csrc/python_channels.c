@@ -306,48 +306,45 @@ static PyObject *receive_many(PyObject *self, PyObject *const *args, Py_ssize_t 
 /* ---- memory that is lent ---- */
 
 /* A message, or a reservation: the exporter at the bottom of every view, which gives it back in its
- * destructor. */
+ * destructor.  It is there before the call that takes something, which C writes into it: so a signal
+ * handler that raises finds it owned. */
 struct loan {
 	PyObject_HEAD
 	PyObject *keeps;
 	struct pyipc_channel *c;
-	char *bytes;
-	Py_ssize_t size;
-	uint32_t extent;
-	int forgotten;
+	struct pyipc_loan what;
 };
+
+enum { NOTHING = PYIPC_CHANNEL_EXTENTS };
 
 static void loan_dealloc(PyObject *self)
 {
 	struct loan *l = (struct loan *) self;
 	PyTypeObject *type = Py_TYPE(self);
 
-	if (l->c && !l->forgotten)
-		(void) pyipc_now_channel_release(l->c, l->extent);
+	if (l->c && l->what.extent != NOTHING)
+		(void) pyipc_now_channel_drop(l->c, l->what.extent);
 	Py_XDECREF(l->keeps);
 	PyObject_Free(self);
 	Py_DECREF(type);
 }
 
-/* Loan(keeps, address of the struct pyipc_channel, at, size, extent) */
+/* Loan(keeps, address of the struct pyipc_channel) */
 static PyObject *loan_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-	unsigned long long address, at, size;
-	unsigned int extent;
+	unsigned long long address;
 	PyObject *keeps;
 	struct loan *l;
 
 	(void) keywords;
-	if (!PyArg_ParseTuple(args, "OKKKI", &keeps, &address, &at, &size, &extent))
+	if (!PyArg_ParseTuple(args, "OK", &keeps, &address))
 		return NULL;
 	l = (struct loan *) PyType_GenericAlloc(type, 0);
 	if (l) {
 		Py_INCREF(keeps);
 		l->keeps = keeps;
+		l->what.extent = NOTHING;
 		l->c = (struct pyipc_channel *) (uintptr_t) address;
-		l->bytes = l->c->memory + at;
-		l->size = (Py_ssize_t) size;
-		l->extent = extent;
 	}
 	return (PyObject *) l;
 }
@@ -356,7 +353,7 @@ static int loan_getbuffer(PyObject *self, struct buffer *view, int flags)
 {
 	struct loan *l = (struct loan *) self;
 
-	return export_bytes(view, self, l->bytes, l->size, 0, flags);
+	return export_bytes(view, self, l->c->memory + l->what.at, (Py_ssize_t) l->what.size, 0, flags);
 }
 
 static PyObject *loan_view(PyObject *self, PyObject *unused)
@@ -369,14 +366,42 @@ static PyObject *loan_view(PyObject *self, PyObject *unused)
 static PyObject *loan_forget(PyObject *self, PyObject *unused)
 {
 	(void) unused;
-	((struct loan *) self)->forgotten = 1;
+	((struct loan *) self)->what.extent = NOTHING;
 	return none();
+}
+
+/* A message that was kept goes to another receiver.  It is forgotten first, since we may be the one who
+ * gets it next; and in one call, lest a handler that raises come in between. */
+static PyObject *loan_give_back(PyObject *self, PyObject *unused)
+{
+	struct loan *l = (struct loan *) self;
+	uint32_t extent = l->what.extent;
+
+	(void) unused;
+	l->what.extent = NOTHING;
+	Py_BEGIN_ALLOW_THREADS
+	if (pyipc_channel_return(l->c, extent) < 0)
+		(void) pyipc_now_channel_drop(l->c, extent);
+	Py_END_ALLOW_THREADS
+	return none();
+}
+
+static PyObject *loan_address(PyObject *self, void *closure)
+{
+	(void) closure;
+	return PyLong_FromVoidPtr(&((struct loan *) self)->what);
 }
 
 static PyObject *loan_extent(PyObject *self, void *closure)
 {
 	(void) closure;
-	return PyLong_FromUnsignedLong(((struct loan *) self)->extent);
+	return PyLong_FromUnsignedLong(((struct loan *) self)->what.extent);
+}
+
+static PyObject *loan_redelivered(PyObject *self, void *closure)
+{
+	(void) closure;
+	return PyBool_FromLong(((struct loan *) self)->what.redelivered != 0);
 }
 
 /* ---- putting them in place ---- */
@@ -384,11 +409,14 @@ static PyObject *loan_extent(PyObject *self, void *closure)
 static PyMethodDef loan_methods[] = {
 	{ "view", loan_view, METH_NOARGS, NULL },
 	{ "forget", loan_forget, METH_NOARGS, NULL },
+	{ "give_back", loan_give_back, METH_NOARGS, NULL },
 	{ 0 },
 };
 
 static PyGetSetDef loan_members[] = {
+	{ "_address", loan_address, NULL, NULL, NULL },
 	{ "extent", loan_extent, NULL, NULL, NULL },
+	{ "redelivered", loan_redelivered, NULL, NULL, NULL },
 	{ 0 },
 };
 

@@ -18,7 +18,6 @@ __all__ = (
     "channel_receive",
     "channel_receive_into",
     "channel_reserve",
-    "channel_return",
     "channel_send",
     "channel_send_long",
     "channel_take",
@@ -31,7 +30,6 @@ __all__ = (
     "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
-    "now_channel_release",
     "now_channel_send",
     "now_pipe",
 )
@@ -58,8 +56,6 @@ channel_commit = _unsupported
 channel_take = _unsupported
 loan = _unsupported
 now_channel_acknowledge = _unsupported
-channel_return = _unsupported
-now_channel_release = _unsupported
 channel_until = _unsupported
 now_channel_done = _unsupported
 channel_join = _unsupported

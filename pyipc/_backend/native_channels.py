@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from .protocol import Taken
 
 __all__ = (
     "channel_commit",
@@ -22,7 +21,6 @@ __all__ = (
     "channel_receive",
     "channel_receive_into",
     "channel_reserve",
-    "channel_return",
     "channel_send",
     "channel_send_long",
     "channel_take",
@@ -35,7 +33,6 @@ __all__ = (
     "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
-    "now_channel_release",
     "now_channel_send",
     "now_pipe",
 )
@@ -121,62 +118,65 @@ def _came(data: Any, sizes: Any, count: int) -> int | list[bytes]:
 # ---- the arena ----
 
 
-def channel_reserve(state: Any, size: int, deadline: int) -> int | Taken:
-    loan = ffi.new("struct pyipc_loan *")
-    result = lib.pyipc_channel_reserve(state, size, deadline, loan)
-    return result if result < 0 else (loan.at, loan.size, loan.extent, False)
+def channel_reserve(state: Any, size: int, loan: Any, deadline: int) -> int:
+    return lib.pyipc_channel_reserve(state, size, deadline, _what(loan))
 
 
-def channel_commit(state: Any, taken: Taken, size: int, deadline: int) -> int:
-    loan = ffi.new("struct pyipc_loan *", [taken[0], taken[1], taken[2], 0])
-    return lib.pyipc_channel_commit(state, loan, size, deadline)
+def channel_commit(state: Any, loan: Any, size: int, deadline: int) -> int:
+    return lib.pyipc_channel_commit(state, _what(loan), size, deadline)
 
 
-def channel_take(state: Any, kept: bool, deadline: int) -> int | Taken:
-    loan = ffi.new("struct pyipc_loan *")
-    result = lib.pyipc_channel_take(state, kept, deadline, loan)
-    return result if result < 0 else (loan.at, loan.size, loan.extent, bool(loan.redelivered))
+def channel_take(state: Any, kept: bool, loan: Any, deadline: int) -> int:
+    return lib.pyipc_channel_take(state, kept, deadline, _what(loan))
 
 
 def now_channel_acknowledge(state: Any, extent: int) -> int:
     return lib.pyipc_now_channel_acknowledge(state, extent)
 
 
-def now_channel_release(state: Any, extent: int) -> int:
-    return lib.pyipc_now_channel_release(state, extent)
-
-
-def channel_return(state: Any, extent: int) -> int:
-    return lib.pyipc_channel_return(state, extent)
-
-
 class _Loan:
     """What python_channels.c does, where it cannot."""
 
-    __slots__ = ("_keeps", "_pointer", "_size", "extent")
+    __slots__ = ("_memory", "_state", "what")
 
-    def __init__(self, keeps: Any, state: Any, taken: Taken) -> None:
-        extent: int = taken[2]
-        self._keeps = keeps
-        self._size = taken[1]
-        self.extent = extent
+    def __init__(self, keeps: Any, state: Any) -> None:
+        self.what = what = ffi.new("struct pyipc_loan *")
+        what.extent = lib.PYIPC_CHANNEL_EXTENTS
+        self._state = state
 
-        def give_back(pointer: Any, keeps: Any = keeps) -> None:
-            lib.pyipc_now_channel_release(state, extent)
+        def drop(memory: Any, keeps: Any = keeps) -> None:
+            lib.pyipc_now_channel_drop(state, what.extent)
 
-        self._pointer = ffi.gc(state.memory + taken[0], give_back)
+        self._memory = ffi.gc(state.memory, drop)
+
+    @property
+    def extent(self) -> int:
+        return self.what.extent
+
+    @property
+    def redelivered(self) -> bool:
+        return bool(self.what.redelivered)
 
     def view(self) -> memoryview:
-        return memoryview(ffi.buffer(self._pointer, self._size))
+        end = self.what.at + self.what.size
+        return memoryview(ffi.buffer(self._memory, end))[self.what.at : end]
 
     def forget(self) -> None:
-        ffi.gc(self._pointer, None)
+        self.what.extent = lib.PYIPC_CHANNEL_EXTENTS
+
+    def give_back(self) -> None:
+        extent = self.extent
+        self.forget()
+        if lib.pyipc_channel_return(self._state, extent) < 0:
+            lib.pyipc_now_channel_release(self._state, extent)
 
 
-def loan(keeps: Any, state: Any, taken: Taken) -> Any:
-    if HOT:
-        return core.Loan(keeps, _address(state), *taken[:3])
-    return _Loan(keeps, state, taken)
+def loan(keeps: Any, state: Any) -> Any:
+    return core.Loan(keeps, _address(state)) if HOT else _Loan(keeps, state)
+
+
+def _what(loan: Any) -> Any:
+    return ffi.cast("struct pyipc_loan *", loan._address) if HOT else loan.what
 
 
 # ---- waiting, and figures ----

@@ -47,9 +47,6 @@ Incoming = tuple[
 # Size, seals, size of a huge page or 0, whether the descriptor is for reading only
 MemoryFields = tuple[int, int, int, bool]
 
-# Of a channel's memory: where, how many bytes, which extent, whether somebody had the message before
-Taken = tuple[int, int, int, bool]
-
 # What keeps a segment attached: gone with its last reference.
 Attachment = Any
 # What can be read, written and viewed, and keeps its attachment alive meanwhile.
@@ -436,26 +433,25 @@ class ChannelOps(Protocol):
     def channel_receive_into(self, state: Any, buffer: Any, deadline: int) -> int:
         """One message into a buffer: its size."""
 
-    def channel_reserve(self, state: Any, size: int, deadline: int) -> Union[int, Taken]:
+    def channel_reserve(self, state: Any, size: int, loan: Any, deadline: int) -> int:
         """Memory for a message, to fill and to commit."""
 
-    def channel_commit(self, state: Any, taken: Taken, size: int, deadline: int) -> int:
+    def channel_commit(self, state: Any, loan: Any, size: int, deadline: int) -> int:
         """Send so much of it."""
 
-    def channel_take(self, state: Any, kept: bool, deadline: int) -> Union[int, Taken]:
+    def channel_take(self, state: Any, kept: bool, loan: Any, deadline: int) -> int:
         """The next message, where it lies; *kept*, it comes back if we die."""
 
-    def loan(self, keeps: Any, state: Any, taken: Taken) -> Any:
-        """Its owner: `view()`, `extent`, and `forget()` when it is ours no longer."""
+    def loan(self, keeps: Any, state: Any) -> Any:
+        """The owner of a part of the channel's memory, or of none yet.
+
+        It has a `view()`, an `extent`, and whether it is `redelivered`; `give_back()` is to let another
+        have it, `forget()` that it is ours no longer. If it goes, a message that was kept comes back,
+        and the memory of all else is free.
+        """
 
     def now_channel_acknowledge(self, state: Any, extent: int) -> int:
         """It will not come back."""
-
-    def channel_return(self, state: Any, extent: int) -> int:
-        """Another shall have it."""
-
-    def now_channel_release(self, state: Any, extent: int) -> int:
-        """Its memory is free."""
 
     def channel_watch(self, state: Any) -> int:
         """Somebody waits by the receivers' pipe alone: a message shall never be there without a token."""

@@ -116,10 +116,11 @@ class Sending(End):
         if size < 0:
             raise ValueError(f"a message has at least 0 bytes, not {size}")
         member = self._part()
-        result = self._until(deadline, "reserve memory of", ops.channel_reserve, size)
-        if isinstance(result, int):
+        loan = ops.loan(member, member.state)
+        result = self._until(deadline, "reserve memory of", ops.channel_reserve, size, loan)
+        if result < 0:
             raise self._error(result, "reserve memory of")
-        return Reservation(self, member, result)
+        return Reservation(self, loan)
 
 
 @ops.accelerate("channel.recv", "channel._recv_short", "channel.recv_many")
@@ -204,7 +205,9 @@ class Receiving(End):
 
     def _take(self, deadline: int, keep: bool = True) -> Message:
         member = self._part()
-        return Message(self, member, self._in_time(deadline, "receive from", ops.channel_take, keep))
+        loan = ops.loan(member, member.state)
+        self._in_time(deadline, "receive from", ops.channel_take, keep, loan)
+        return Message(self, member, loan)
 
     def _take_copy(self, deadline: int) -> bytes:
         message = self._take(deadline, keep=False)

@@ -206,11 +206,11 @@ class Message:
 
     __slots__ = ("_end", "_loan", "_member", "redelivered")
 
-    def __init__(self, end: End, member: Member, taken: Any) -> None:
+    def __init__(self, end: End, member: Member, loan: Any) -> None:
         self._end = end
         self._member = member
-        self._loan = ops.loan(member, member.state, taken)
-        self.redelivered = taken[3]
+        self._loan = loan
+        self.redelivered: bool = loan.redelivered
 
     @property
     def buf(self) -> memoryview:
@@ -241,9 +241,7 @@ class Message:
         """Give it back: another receiver, or this one, gets it, soon."""
         loan = self._held()
         self._loan = None
-        loan.forget()  # before it, since we may be the one who gets it next
-        if ops.channel_return(self._member.state, loan.extent) < 0:
-            ops.now_channel_release(self._member.state, loan.extent)
+        loan.give_back()
 
     def __enter__(self) -> Message:
         return self
@@ -268,14 +266,12 @@ class Message:
 class Reservation:
     """A part of the channel's memory to write a message into, without a copy; see `reserve()`."""
 
-    __slots__ = ("_end", "_loan", "_member", "_taken", "size")
+    __slots__ = ("_end", "_loan", "size")
 
-    def __init__(self, end: End, member: Member, taken: Any) -> None:
+    def __init__(self, end: End, loan: Any) -> None:
         self._end = end
-        self._member = member
-        self._taken = taken
-        self._loan = ops.loan(member, member.state, taken)
-        self.size = taken[1]
+        self._loan = loan
+        self.size = len(loan.view())
 
     @property
     def buf(self) -> memoryview:
@@ -301,7 +297,7 @@ class Reservation:
 
     def _commit(self, size: int, deadline: int) -> None:
         loan = self._held()
-        result = self._end._in_time(deadline, "send to", ops.channel_commit, self._taken, size)
+        result = self._end._in_time(deadline, "send to", ops.channel_commit, loan, size)
         if result < 0:
             raise self._end._error(result, "send to")
         loan.forget()

@@ -512,6 +512,34 @@ static void too_much_kept_to_keep_one_more_loses_nothing(void)
 	end_world(&w);
 }
 
+static void what_is_dropped_comes_back_if_it_was_kept_and_is_free_otherwise(void)
+{
+	struct world w;
+	struct pyipc_channel c;
+	struct pyipc_loan sent, got;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(0, reserve_by(&c, c.arena_size, NO_TIME, &sent));
+	EQUAL(0, pyipc_now_channel_drop(&c, sent.extent));
+	EQUAL(-EBADMSG, pyipc_now_channel_drop(&c, sent.extent));
+	EQUAL(-EBADMSG, pyipc_now_channel_drop(&c, EXTENTS));
+	EQUAL(0, reserve_by(&c, c.arena_size, NO_TIME, &sent));
+	c.memory[sent.at] = 'd';
+	EQUAL(0, commit_by(&c, &sent, 1, NO_TIME));
+	EQUAL(-EBADMSG, pyipc_now_channel_drop(&c, sent.extent));	/* it waits in the ring */
+	for (int kept = 1; kept >= 0; kept--) {
+		EQUAL(0, take_by(&c, kept, NO_TIME, &got));
+		is_the_letter(&c, &got, 'd');
+		CHECK(got.redelivered == !kept);
+		EQUAL(0, pyipc_now_channel_drop(&c, got.extent));
+	}
+	EQUAL(-ETIMEDOUT, take_by(&c, KEPT, NO_TIME, &got));
+	EQUAL(0, reserve_by(&c, c.arena_size, NO_TIME, &sent));
+	leave(&c);
+	end_world(&w);
+}
+
 int main(void)
 {
 	begin();
@@ -531,5 +559,6 @@ int main(void)
 	RUN(but_not_what_they_have_sent);
 	RUN(there_is_memory_to_keep_what_lies_before_a_full_arena);
 	RUN(too_much_kept_to_keep_one_more_loses_nothing);
+	RUN(what_is_dropped_comes_back_if_it_was_kept_and_is_free_otherwise);
 	return report();
 }
