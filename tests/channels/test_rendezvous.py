@@ -412,7 +412,7 @@ def test_a_client_that_does_not_read_its_answer_costs_nothing(served, path, unti
             sock.send(b"pyipc channel 1 both")
     with channels.connect(path, timeout=20):
         pass
-    until(lambda: len(os.listdir("/proc/self/fd")) == before)  # the server lets go of the last
+    until(lambda: len(os.listdir("/proc/self/fd")) == before)  # the server's thread closes the last of them
 
 
 def test_closing_the_server_while_a_client_is_at_it(path, channel, monkeypatch):

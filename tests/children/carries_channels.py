@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+import time
 
 import handshake
 
@@ -18,7 +19,13 @@ PATIENCE = 20
 
 
 def left_open():
-    return len(os.listdir("/proc/self/fd"))
+    """How many descriptors are open, once threads of multiprocessing have closed what they handed out."""
+    count, same = len(os.listdir("/proc/self/fd")), 0
+    while same < 100:
+        time.sleep(0.001)
+        now = len(os.listdir("/proc/self/fd"))
+        count, same = now, same + 1 if now == count else 0
+    return count
 
 
 def echoes(reader, writer):
