@@ -17,13 +17,14 @@ from typing import Optional
 import machine
 import report
 import rounds
+from channels import rows as channels
 from contest import FALLBACK, Row
 from fds import rows as fds
 from imports import rows as imports
 from memory import rows as memory
 from sysv import rows as sysv
 
-CHAPTERS = (sysv, fds, memory, imports)
+CHAPTERS = (sysv, fds, memory, channels, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"
