@@ -4,9 +4,9 @@ A way is a generator function, `way(size, senders)`. It makes what carries messa
 two functions, and removes what it made. The two are called in the process that sends and in the one that
 receives, and each gives a function: `send(message)`, and `receive()`, which returns the next message.
 
-In the rows of batches these send a list, and return one of some messages. In those of payloads, `receive(look)`
-calls `look(view)` while the message lies where it arrived; and `send(fill)`, where nothing is copied,
-calls `fill(view)`.
+In the rows of batches these send a list, and return one of some messages. In those of payloads,
+`receive(look)` calls `look(view)` while the message lies where it arrived; and `send(fill)`, where nothing
+is copied, calls `fill(view)`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The rows of channels, by cloudtoid-interprocess: waiting in its receive(), and calling try_receive() again."""
+"""The rows of channels, by cloudtoid-interprocess: waiting in receive(), and calling try_receive() again."""
 
 from __future__ import annotations
 
