@@ -850,6 +850,30 @@ def test_nobody_receives_any_more(fork, way, data):
 
 
 @here
+def test_a_sender_that_never_waits_learns_it_all_the_same(fork):
+    """There is room for all, so that neither a token nor a wait tells it."""
+    reader, writer = channels.Channel(slots=1 << 18, slot_size=16, capacity=0).split()
+
+    def receives(other):
+        writer.close()
+        reader.recv(timeout=20)
+        other.say()
+        signal.pause()
+
+    other = fork(receives)
+    reader.close()
+    writer.send_many([b"x"] * 10)
+    other.hear()
+    other.kill()
+    begun = time.monotonic()
+    with pytest.raises(pyipc.PeerGoneError):
+        send_on(lambda: (writer.send(b"x"), time.sleep(0.0002)))
+    assert time.monotonic() - begun < 0.1 + 0.1
+    assert writer.statistics().depth < 1 << 18
+    writer.close()
+
+
+@here
 @pytest.mark.parametrize("side", ["receiver", "sender", "sender of a long one", "who reserves"])
 @pytest.mark.parametrize("way", ["closes", "is killed"])
 def test_a_blocked_end_is_woken_when_the_other_has_gone(fork, waiter, slept, side, way):
