@@ -11,7 +11,9 @@ from typing import NamedTuple, Optional
 
 HERE = Path(__file__).resolve().parent
 FALLBACK = "pyipc (fallback)"
-LIMIT = "C"  # no peer: what the kernel and the machine allow
+CFFI = "pyipc (cffi)"  # pyipc without what knows CPython: what the binding costs
+LIMIT = "C"  # what the kernel and the machine allow
+NO_PEERS = (FALLBACK, CFFI, LIMIT)
 BEST = "the best peer"
 
 
@@ -65,10 +67,11 @@ def perl(name: str, script: Path, *modules: str) -> Contestant:
     return Contestant(name, ["perl", str(script)])
 
 
-def compiled(name: str, source: Path, scratch: Path) -> Contestant:
+def compiled(name: str, source: Path, scratch: Path, *more: Path) -> Contestant:
     program = scratch / f"{source.parent.name}-{source.stem}"
     compiler = os.environ.get("CC", "cc").split()
-    if not program.exists() and not _runs([*compiler, "-O2", "-o", str(program), str(source)]):
+    sources = [str(path) for path in (source, *more)]
+    if not program.exists() and not _runs([*compiler, "-O2", "-o", str(program), *sources]):
         return Contestant(name, [], f"{compiler[0]} is not installed, or cannot compile {source.name}")
     return Contestant(name, [str(program)])
 

@@ -9,7 +9,10 @@ import re
 import subprocess
 import time
 
-_DISTRIBUTIONS = ("pyipc-linux", "cffi", "sysv-ipc", "sysvipc-python")
+_DISTRIBUTIONS = (
+    *("pyipc-linux", "cffi", "sysv-ipc", "sysvipc-python", "posix-ipc", "faster-fifo", "kickmsg"),
+    *("cloudtoid-interprocess", "iceoryx2", "pyzmq", "pynng", "numpy"),
+)
 _PROGRAMS = {"perl": ["perl", "-e", "print $]"], "cc": ["cc", "-dumpfullversion"]}
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from statistics import median
 from typing import Any, Optional
 
-from contest import BEST, FALLBACK, LIMIT, Bound, Row
+from contest import BEST, NO_PEERS, Bound, Row
 from rounds import Measured
 
 
@@ -49,7 +49,7 @@ def _ratio_to(series: dict[str, list[float]], ours: str, theirs: str) -> Optiona
 
 
 def _judge_bound(row: Row, series: dict[str, list[float]], bound: Bound) -> dict[str, Any]:
-    theirs = _best(row, series) if bound.theirs == BEST else bound.theirs
+    theirs = _best(row, series, bound.ours) if bound.theirs == BEST else bound.theirs
     if theirs is not None:
         found = _ratio_to(series, bound.ours, theirs)
     else:
@@ -64,9 +64,14 @@ def _judge_bound(row: Row, series: dict[str, list[float]], bound: Bound) -> dict
     }
 
 
-def _best(row: Row, series: dict[str, list[float]]) -> Optional[str]:
-    peers = [name for name in series if name not in (row.contestants[0].name, FALLBACK, LIMIT)]
-    return min(peers, key=lambda name: median(series[name]), default=None)
+def _best(row: Row, series: dict[str, list[float]], ours: str) -> Optional[str]:
+    """Of the peers' figures that have the same name as ours."""
+
+    def is_peer(label: str) -> bool:
+        name, _, figure = label.partition(", ")
+        return figure == ours.partition(", ")[2] and name not in (row.contestants[0].name, *NO_PEERS)
+
+    return min(filter(is_peer, series), key=lambda label: median(series[label]), default=None)
 
 
 # ---- Markdown ----

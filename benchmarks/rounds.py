@@ -6,8 +6,10 @@ contestants alike, and what is luck of one process (where its memory lies) diffe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 from typing import NamedTuple
 
@@ -65,18 +67,7 @@ def _pin(pinned: bool) -> None:
 
 def _run(contestant: Contestant, row: Row, seconds: float, alone: bool) -> dict[str, float]:
     before = _objects() if alone else set()
-    try:
-        done = subprocess.run(
-            [*contestant.command, row.id, str(seconds)],
-            env={**_environment(), **contestant.environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIME_LIMIT + seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as problem:
-        raise FailedError(f"not done within {problem.timeout:.0f} s") from problem
+    done = _finished(contestant, [*contestant.command, row.id, str(seconds)], TIME_LIMIT + seconds)
     if done.returncode:
         raise FailedError((done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1])
     left = _objects() - before if alone else set()
@@ -84,6 +75,28 @@ def _run(contestant: Contestant, row: Row, seconds: float, alone: bool) -> dict[
         raise FailedError(f"left {len(left)} objects behind, such as {min(left)}")
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
+
+
+def _finished(contestant: Contestant, command: list[str], limit: float) -> subprocess.CompletedProcess[str]:
+    """What it printed. It is given a session, so that all its processes end in time."""
+    with subprocess.Popen(
+        command,
+        env={**_environment(), **contestant.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired as problem:
+            raise FailedError(f"not done within {limit:.0f} s") from problem
+        finally:
+            if process.returncode != 0:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def _environment() -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import Optional
 import machine
 import report
 import rounds
+from channels import rows as channels
 from contest import FALLBACK, Row
 from fds import rows as fds
 from imports import rows as imports
@@ -25,7 +26,7 @@ from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
 
-CHAPTERS = (sysv, fds, memory, sync, sync_values, imports)
+CHAPTERS = (sysv, fds, memory, sync, sync_values, channels, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"

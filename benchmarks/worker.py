@@ -1,11 +1,13 @@
 """One measurement of one Python contestant, in a process of its own.
 
-    worker.py work|latency|across MODULE ROW SECONDS
+    worker.py work|latency|across[-free|-one-cpu] MODULE ROW SECONDS
 
 The module has a generator for each row, named as the row with `_` for `-`. It makes what it needs,
 yields once, and removes what it made. What it yields is timed: for `work` a function that does n
 operations and raises if a payload is wrong, for `latency` the calls that are timed one by one, for
-`across` two such functions, the halves of an operation that two processes do together.
+`across` two or more such functions, the halves of an operation that so many processes do together. They
+are called with 0 first, in the process where they will run. What the first gives back, if anything, is how
+long each of its operations took.
 """
 
 from __future__ import annotations
@@ -13,9 +15,12 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import sys
 import threading
+import traceback
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from time import perf_counter_ns as clock
 from time import process_time_ns as cpu_clock
@@ -78,50 +83,100 @@ def latency(calls, seconds):
 
 ACROSS_BLOCK_NS = 5_000_000
 
+# Which CPUs are for the first half, and which for the others.
+PLACES = {
+    "": lambda cpus: (cpus[:1], cpus[-1:]),
+    "free": lambda cpus: (cpus, cpus),
+    "one-cpu": lambda cpus: (cpus[-1:], cpus[-1:]),
+}
 
-def across(halves, seconds):
-    """The second half in a process and on a CPU of its own; by the clock on the wall, as limit.c does it."""
-    first, second = halves
-    cpus = sorted(os.sched_getaffinity(0))
-    orders, answers = os.pipe(), os.pipe()
-    if os.fork() == 0:
-        status = 1
-        try:
-            os.close(orders[1])
-            os.sched_setaffinity(0, cpus[-1:])
-            while order := os.read(orders[0], 8):
-                second(int.from_bytes(order, "little"))
-                os.write(answers[1], b"x")
-            status = 0
-        finally:
-            os._exit(status)  # it must not go on as if it were the first
-    os.close(answers[1])
-    os.sched_setaffinity(0, cpus[:1])
+
+class Other:
+    """A half in a process of its own, which does as many operations as it is told to."""
+
+    def __init__(self, half, cpus):
+        orders, answers = os.pipe(), os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(orders[1])
+                os.sched_setaffinity(0, cpus)
+                self._obey(half, orders[0], answers[1])
+                os._exit(0)  # it must not go on as if it were the first
+            except BaseException:
+                traceback.print_exc()
+                sys.stderr.flush()
+                os.kill(os.getppid(), signal.SIGTERM)  # who may wait for what this one will not send
+                os._exit(1)
+        os.close(orders[0])
+        os.close(answers[1])
+        self.orders, self.answers = orders[1], answers[0]
+
+    @staticmethod
+    def _obey(half, orders, answers):
+        while order := os.read(orders, 8):
+            half(int.from_bytes(order, "little"))
+            os.write(answers, b"x")
+
+    def order(self, n):
+        os.write(self.orders, n.to_bytes(8, "little"))
+
+    def wait(self):
+        if not os.read(self.answers, 1):
+            sys.exit("another process has failed")
+
+
+def across(halves, seconds, place=""):
+    """The other halves in processes of their own; by the clock on the wall, as limit.c does it."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
+    here, there = PLACES[place](sorted(os.sched_getaffinity(0)))
+    first = halves[0]
+    others = [Other(half, there) for half in halves[1:]]
+    os.sched_setaffinity(0, here)
+    try:
+        return _across(first, others, seconds)
+    finally:
+        for other in others:
+            os.kill(other.pid, signal.SIGKILL)
+            os.waitpid(other.pid, 0)
+
+
+def _across(first, others, seconds):
+    each = []
 
     def timed():
         start = clock()
-        os.write(orders[1], n.to_bytes(8, "little"))
-        first(n)
-        if not os.read(answers[0], 1):
-            raise SystemExit("the second process has failed")
+        for other in others:
+            other.order(n)
+        each.extend(first(n) or ())
+        for other in others:
+            other.wait()
         return clock() - start
 
+    n = 0
+    timed()
     n = 2
     while min(timed(), timed(), timed()) < ACROSS_BLOCK_NS:
         n *= 2
+    each.clear()
     times = []
     stop = clock() + seconds * 1e9
     while clock() < stop or len(times) < 5:
         times.append(timed())
-    os.close(orders[1])
-    os.wait()
-    return {"": median(times) / n}
+    figures = {"": median(times) / n}
+    if each:
+        each.sort()
+        figures["p99"] = each[len(each) * 99 // 100]
+    return figures
 
 
 def main(how, module, row, seconds):
     generator = getattr(importlib.import_module(module), row.replace("-", "_"))
+    how, _, place = how.partition("-")
+    measure = {"work": work, "latency": latency, "across": partial(across, place=place)}[how]
     with contextmanager(generator)() as timed:
-        print(json.dumps(globals()[how](timed, float(seconds))))
+        figures = measure(timed, float(seconds))
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from contest import BEST, HERE, Bound, Contestant, Row, compiled, python
 
 WAYS = {
     "pyipc": "with_pyipc",
-    "sendmsg, by hand": "with_sendmsg",
+    "sendmsg by hand": "with_sendmsg",
     "socket.send_fds": "with_send_fds",
     "multiprocessing.reduction": "with_reduction",
 }

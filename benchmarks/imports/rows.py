@@ -35,7 +35,7 @@ def rows(scratch: Path) -> list[Row]:
             [Bound(0.12, STANDARD)],
             least_rounds=15,
         ),
-        *(_chapter(name, standard, theirs) for name in ("sysv", "fds", "memory")),
+        *(_chapter(name, standard, theirs) for name in ("sysv", "fds", "memory", "channels")),
     ]
 
 
