@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import itertools
 import math
 import os
@@ -34,6 +35,27 @@ def test_the_fallback_has_none(make):
     assert not pyipc.capabilities()["channels"]
     with pytest.raises(pyipc.UnsupportedError, match="make a channel"):
         make()
+
+
+def serves(say, hear, path):
+    from pyipc import channels
+
+    with channels.Channel(4, 64, 0) as channel, channels.serve(path, channel):
+        say()
+        hear()
+
+
+@pytest.mark.skipif(ops.NAME != "fallback", reason="the core has them")
+def test_the_fallback_takes_part_in_none_of_others(child, tmp_path):
+    if importlib.util.find_spec("pyipc._core") is None:
+        pytest.skip("there is no compiled core to make one")
+    path = f"{tmp_path}/channel"
+    other = child(serves, path, env={"PYIPC_BACKEND": "native"})
+    other.hear()
+    with pytest.raises(pyipc.UnsupportedError):
+        channels.connect(path, timeout=5)
+    other.say()
+    assert other.end() == 0
 
 
 # ---- messages ----

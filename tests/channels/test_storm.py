@@ -24,6 +24,6 @@ def test_what_was_sent_arrives_once_whoever_is_killed(child, how, most):
     assert (facts["twice"], facts["unsent"]) == (0, 0), told
     # A receiver that was killed may have had the messages of one call.
     assert facts["missing"] <= most * facts["kills"]["receive"], told
-    assert min(facts["kills"].values()) > 20 * SECONDS, told
-    assert facts["came"] > 500 * SECONDS, told
+    assert min(facts["kills"].values()) > 5 * SECONDS, told
+    assert facts["came"] > 100 * SECONDS, told
     assert other.end() == 0
