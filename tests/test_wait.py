@@ -267,6 +267,26 @@ def test_a_writer_is_ready_when_there_is_room_or_nobody_receives(fork):
     writer.close()
 
 
+def test_a_sign_is_looked_behind(pair):
+    """A handle that is readable, but has nothing for us, as when another was faster."""
+    one, other = pair
+    other.send(b"sign")
+
+    class Looks:
+        def __init__(self):
+            self.answers = [False, False, False, True]
+
+        def fileno(self):
+            return one.fileno()
+
+        def _is_ready(self):
+            return self.answers.pop(0)
+
+    handle = Looks()
+    assert pyipc.wait([handle], timeout=20) == [handle]
+    assert handle.answers == []
+
+
 @here
 def test_signs_that_are_there_in_vain_do_not_end_it(some, fork):
     """Another takes each message, while the sign of it stays."""

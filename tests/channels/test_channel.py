@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import itertools
 import math
 import os
@@ -34,6 +35,27 @@ def test_the_fallback_has_none(make):
     assert not pyipc.capabilities()["channels"]
     with pytest.raises(pyipc.UnsupportedError, match="make a channel"):
         make()
+
+
+def serves(say, hear, path):
+    from pyipc import channels
+
+    with channels.Channel(4, 64, 0) as channel, channels.serve(path, channel):
+        say()
+        hear()
+
+
+@pytest.mark.skipif(ops.NAME != "fallback", reason="the core has them")
+def test_the_fallback_takes_part_in_none_of_others(child, tmp_path):
+    if importlib.util.find_spec("pyipc._core") is None:
+        pytest.skip("there is no compiled core to make one")
+    path = f"{tmp_path}/channel"
+    other = child(serves, path, env={"PYIPC_BACKEND": "native"})
+    other.hear()
+    with pytest.raises(pyipc.UnsupportedError):
+        channels.connect(path, timeout=5)
+    other.say()
+    assert other.end() == 0
 
 
 # ---- messages ----
@@ -846,6 +868,30 @@ def test_nobody_receives_any_more(fork, way, data):
     with pytest.raises(pyipc.PeerGoneError):
         reserved.commit(timeout=0)
     reserved.cancel()
+    writer.close()
+
+
+@here
+def test_a_sender_that_never_waits_learns_it_all_the_same(fork):
+    """There is room for all, so that neither a token nor a wait tells it."""
+    reader, writer = channels.Channel(slots=1 << 18, slot_size=16, capacity=0).split()
+
+    def receives(other):
+        writer.close()
+        reader.recv(timeout=20)
+        other.say()
+        signal.pause()
+
+    other = fork(receives)
+    reader.close()
+    writer.send_many([b"x"] * 10)
+    other.hear()
+    other.kill()
+    begun = time.monotonic()
+    with pytest.raises(pyipc.PeerGoneError):
+        send_on(lambda: (writer.send(b"x"), time.sleep(0.0002)))
+    assert time.monotonic() - begun < 0.1 + 0.1
+    assert writer.statistics().depth < 1 << 18
     writer.close()
 
 
