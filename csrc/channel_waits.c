@@ -18,7 +18,8 @@ enum { LOOK_NS = 50000000 };
 /* ---- tokens ---- */
 
 /* A program may have SIGPIPE kill it.  There is no write(2) to a pipe without it (RWF_NOSIGNAL is of
- * Linux 6.18), so it is blocked meanwhile, and taken away if it was not pending before. */
+ * Linux 6.18), so it is blocked meanwhile, and taken away if it was not pending before, which it can be
+ * only if it was blocked then too. */
 static int64_t write_and_block_sigpipe(int pipe)
 {
 	static const struct timespec at_once;
@@ -28,8 +29,9 @@ static int64_t write_and_block_sigpipe(int pipe)
 	(void) sigemptyset(&broken);
 	(void) sigaddset(&broken, SIGPIPE);
 	(void) sigemptyset(&pending);
-	(void) sigpending(&pending);
 	(void) pthread_sigmask(SIG_BLOCK, &broken, &before);
+	if (sigismember(&before, SIGPIPE))
+		(void) sigpending(&pending);
 	result = neg_errno(write(pipe, "", 1));
 	if (result == -EPIPE && !sigismember(&pending, SIGPIPE))
 		(void) sigtimedwait(&broken, NULL, &at_once);

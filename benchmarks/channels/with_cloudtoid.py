@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
@@ -11,14 +12,13 @@ from cloudtoid_interprocess import Publisher, Subscriber
 from channels.halves import BATCH, LARGE, batches, nothing, objects, payloads, pickled, rows
 
 FOR_LONG = 60.0
-NAME = "benchmark"
 
 
 def ways(waiting):
     """One at a time, in batches, and what lies in a message to be looked at."""
 
-    def receiver(folder, capacity):
-        subscriber = Subscriber(NAME, capacity, folder)
+    def receiver(name, capacity, folder):
+        subscriber = Subscriber(name, capacity, folder)
         if waiting:
             receive = subscriber.receive
             return lambda: receive(FOR_LONG)
@@ -33,13 +33,16 @@ def ways(waiting):
 
     def queue(size, senders, sender_of, receiver_of):
         folder = tempfile.mkdtemp(dir="/dev/shm")
+        name = os.path.basename(folder)  # the queue's semaphore has a name that depends on this alone
         capacity = max(1 << 17, LARGE * (size + 4096) // 4096 * 4096)
         let_others = os.sched_yield if senders > 1 else nothing
         yield (
-            lambda: sender_of(Publisher(NAME, capacity, folder), let_others),
-            lambda: receiver_of(receiver(folder, capacity)),
+            lambda: sender_of(Publisher(name, capacity, folder), let_others),
+            lambda: receiver_of(receiver(name, capacity, folder)),
         )
         shutil.rmtree(folder)
+        for path in glob.glob(f"/dev/shm/sem.*{name}"):
+            os.unlink(path)
 
     def sends(publisher, let_others):
         try_send = publisher.try_send
