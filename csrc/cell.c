@@ -20,12 +20,10 @@
  */
 #define _GNU_SOURCE		/* syscall() */
 #include <limits.h>
-#include <linux/futex.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "futex.h"
 #include "guard.h"
 
 enum { CELL_MAJOR = 1, BUFFERS = 4, LINES = 128 };
@@ -140,10 +138,10 @@ static void store_words(uint64_t *to, const char *from, uint64_t size)
 	}
 }
 
-static void wake_all(struct cell *cell)
+/* A futex is 32 bits: the low half of the version. */
+static uint32_t *low_half_of(struct cell *cell)
 {
-	/* The low half of the version. */
-	(void) syscall(SYS_futex, &cell->version, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	return (uint32_t *) &cell->version;
 }
 
 /* With the guard, which it gives back.  `served` comes after the wake: if we die in between, the next
@@ -160,7 +158,7 @@ static int64_t write_value(const struct pyipc_cell *c, const char *data, uint64_
 	(void) __atomic_exchange_n(&cell->version, version, __ATOMIC_SEQ_CST);
 	arrivals = __atomic_load_n(&cell->arrivals, __ATOMIC_SEQ_CST);
 	if (arrivals != __atomic_load_n(&cell->served, __ATOMIC_RELAXED)) {
-		wake_all(cell);
+		futex_wake(low_half_of(cell), INT_MAX);
 		__atomic_store_n(&cell->served, arrivals, __ATOMIC_RELAXED);
 	}
 	guard_unlock(&cell->guard);
@@ -251,13 +249,6 @@ int64_t pyipc_cell_get(const struct pyipc_cell *c, char *into, uint64_t room, ui
 
 /* ---- waiting ---- */
 
-static int64_t sleep_on(struct cell *cell, uint32_t low_half, int64_t span_ns)
-{
-	struct timespec span = ns_to_timespec(span_ns);
-
-	return neg_errno(syscall(SYS_futex, &cell->version, FUTEX_WAIT, low_half, &span, NULL, 0));
-}
-
 static int is_newer(const struct pyipc_cell *c, uint64_t version)
 {
 	return (uint64_t) pyipc_now_cell_version(c) > version;
@@ -286,7 +277,7 @@ int pyipc_cell_wait(const struct pyipc_cell *c, uint64_t version, int64_t since_
 		if (now >= deadline_ns)
 			return -ETIMEDOUT;
 		span = span < FIRST_SLEEP_NS ? FIRST_SLEEP_NS : span > LONGEST_SLEEP_NS ? LONGEST_SLEEP_NS : span;
-		result = sleep_on(cell, (uint32_t) seen, span < deadline_ns - now ? span : deadline_ns - now);
+		result = futex_wait(low_half_of(cell), (uint32_t) seen, span < deadline_ns - now ? span : deadline_ns - now);
 		if (is_newer(c, version))
 			return 0;
 		now = monotonic_ns();

@@ -4,10 +4,7 @@
  * and waiting.
  */
 #define _GNU_SOURCE		/* syscall() */
-#include <linux/futex.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
+#include "futex.h"
 #include "sync.h"
 
 /* ---- making one, taking part ---- */
@@ -103,7 +100,6 @@ int sleep_a_slice(uint32_t *word, uint32_t value, const struct patience *p)
 {
 	int64_t now = monotonic_ns();
 	int64_t slice = now - p->since_ns;
-	struct timespec span;
 	int64_t result;
 
 	if (now >= p->deadline_ns)
@@ -112,14 +108,13 @@ int sleep_a_slice(uint32_t *word, uint32_t value, const struct patience *p)
 		return -EINTR;
 	if (slice < FIRST_SLICE_NS)
 		slice = FIRST_SLICE_NS;
-	span = ns_to_timespec(lesser(lesser(slice, p->round_ns - now), p->deadline_ns - now));
-	result = neg_errno(syscall(SYS_futex, word, FUTEX_WAIT, value, &span, NULL, 0));
+	result = futex_wait(word, value, lesser(lesser(slice, p->round_ns - now), p->deadline_ns - now));
 	return result == -EINTR ? -EINTR : 0;
 }
 
 void wake(uint32_t *word, int most)
 {
-	(void) syscall(SYS_futex, word, FUTEX_WAKE, most, NULL, NULL, 0);
+	futex_wake(word, most);
 }
 
 /* ---- the guard ---- */
