@@ -169,8 +169,9 @@ int pyipc_arena_is_sent(const struct pyipc_channel *c, uint32_t extent)
 /* A kept message is done with: if this process dies from now on, it does not come back. */
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent)
 {
-	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id
-	    || pyipc_arena_is_sent(c, extent))
+	/* In this order: who sees by the count that somebody took it sees then that it is theirs. */
+	if (extent >= EXTENTS || c->me.id == 0 || pyipc_arena_is_sent(c, extent)
+	    || owner_of_extent(c, extent) != c->me.id)
 		return -EBADMSG;
 	__atomic_store_n(&of(c)->extents[extent].kept, 0, __ATOMIC_RELAXED);
 	return 0;

@@ -38,7 +38,7 @@ static int look_at(const struct pyipc_channel *c, uint32_t extent, struct pyipc_
 
 /* ---- sending ---- */
 
-/* The senders' guard is ours. */
+/* The senders' guard is ours: so of two threads that send the same one, the second finds it sent. */
 static int put_extent(struct pyipc_channel *c, uint32_t extent, uint64_t size)
 {
 	struct side *sent = &of(c)->sent;
@@ -46,6 +46,8 @@ static int put_extent(struct pyipc_channel *c, uint32_t extent, uint64_t size)
 	int64_t room = pyipc_channel_room_at(c, count, 1);
 	int result;
 
+	if (pyipc_arena_is_sent(c, extent) || owner_of_extent(c, extent) != c->me.id)
+		return -EBADMSG;
 	if (room <= 0)
 		return room < 0 ? (int) room : -EAGAIN;
 	__atomic_store_n(&extent_of(c, extent)->size, size, __ATOMIC_RELAXED);
@@ -79,17 +81,12 @@ int pyipc_channel_commit(struct pyipc_channel *c, const struct pyipc_loan *loan,
 		return -EINVAL;
 	if (pyipc_channel_nobody_receives(c))
 		return -EPIPE;
-	while (c->me.id == 0
-	       || (owner_of_extent(c, loan->extent) == c->me.id && !pyipc_arena_is_sent(c, loan->extent))) {
-		result = commit_once(c, loan->extent, size, deadline_ns);
-		if (result == -EAGAIN)
-			result = pyipc_channel_wait(c, 0, deadline_ns, &net);
-		else
-			return result;
+	while ((result = commit_once(c, loan->extent, size, deadline_ns)) == -EAGAIN) {
+		result = pyipc_channel_wait(c, 0, deadline_ns, &net);
 		if (result < 0)
-			return result;
+			break;
 	}
-	return -EBADMSG;
+	return result;
 }
 
 /* A copy, of any size.  It waits for room before it copies: what is interrupted after that begins anew. */
@@ -228,6 +225,14 @@ static int take_with_spare(struct pyipc_channel *c, int kept, struct pyipc_loan 
 	return result < 0 ? result : take_once(c, kept, spare, deadline_ns, ret_loan);
 }
 
+/* Not to be sat upon while others need the memory. */
+static void drop_spare(struct pyipc_channel *c, struct pyipc_loan *spare)
+{
+	if (spare->extent != EXTENTS)
+		(void) pyipc_now_channel_release(c, spare->extent);
+	spare->extent = EXTENTS;
+}
+
 /* The next message, without a copy if it lies in the arena.  If it is kept and this process dies before
  * it is released, another receiver gets it.  -ENOSPC: too much is kept already to keep one more. */
 int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, struct pyipc_loan *ret_loan)
@@ -242,13 +247,13 @@ int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, s
 			result = -EPIPE;
 			break;
 		}
+		drop_spare(c, &spare);
 		result = pyipc_channel_wait(c, 1, deadline_ns, &net);
 		over = result == -EPIPE;
 		if (result < 0 && !over)
 			break;
 	}
-	if (spare.extent != EXTENTS)
-		(void) pyipc_now_channel_release(c, spare.extent);
+	drop_spare(c, &spare);
 	if (result == 0)
 		*ret_loan = loan;
 	return result;

@@ -142,7 +142,7 @@ class End(SharedHandle):
         return self._numbers()[self.roles.index(role)]
 
     def fileno(self) -> int:
-        """For select(2) and the like: readable, not always but at most times, when there is something to do.
+        """For select(2) and the like: readable when there is something to do.
 
         That is a message, or the end, for who receives; room, or that nobody receives, for who only sends.
         At worst it is readable in vain; after a receive or send with `timeout=0` it is so no longer.
@@ -214,7 +214,7 @@ class Message:
 
     @property
     def buf(self) -> memoryview:
-        """Its bytes, without a copy, read-only. They stay what they are for as long as a view lives."""
+        """Its bytes, without a copy, read-only; after `ack()` too, for as long as a view lives."""
         view: memoryview = self._held().view()
         return view.toreadonly()
 

@@ -617,6 +617,26 @@ static void what_a_parent_holds_is_not_its_childs(void)
 	end_world(&w);
 }
 
+/* Two threads may try to. */
+static void what_is_sent_is_not_sent_again(void)
+{
+	struct pyipc_loan loan, got;
+	struct pyipc_channel c;
+	struct world w;
+
+	make_world(&w, 4);
+	c = take_part(&w, 0);
+	EQUAL(0, pyipc_channel_reserve(&c, 10, 0, &loan));
+	EQUAL(0, pyipc_channel_commit(&c, &loan, 10, 0));
+	EQUAL(-EBADMSG, pyipc_channel_commit(&c, &loan, 10, 0));
+	EQUAL(1, pyipc_now_channel_depth(&c));
+	EQUAL(0, pyipc_channel_take(&c, 0, 0, &got));
+	EQUAL(0, pyipc_now_channel_release(&c, got.extent));
+	EQUAL(-EBADMSG, pyipc_channel_commit(&c, &loan, 10, 0));
+	leave(&c);
+	end_world(&w);
+}
+
 int main(void)
 {
 	begin();
@@ -638,5 +658,6 @@ int main(void)
 	RUN(long_messages_go_to_another_process_and_back);
 	RUN(among_many_each_comes_once_and_in_its_senders_order);
 	RUN(what_a_parent_holds_is_not_its_childs);
+	RUN(what_is_sent_is_not_sent_again);
 	return report();
 }

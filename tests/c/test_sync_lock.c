@@ -14,9 +14,10 @@ static struct object a_lock(uint32_t flags)
 /* In a child that holds it until it is killed. */
 static pid_t holder_of(const struct object *o, int *told_it)
 {
-	pid_t child = fork_child();
+	pid_t child;
 
 	tell(told_it, 0);
+	child = fork_child();
 	if (child == 0) {
 		struct pyipc_sync s = join_in(o, 0);
 
