@@ -13,7 +13,6 @@
 
 #if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
 
-#define _GNU_SOURCE		/* syscall() */
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
