@@ -128,7 +128,8 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 	return sent == 1 ? none() : in_python(self, "_py_send", args, count, names);
 }
 
-enum { BATCH = 128 };
+/* So much at once: what is copied with the GIL in hand shall take no longer than some microseconds. */
+enum { BATCH = 128, MOST_BYTES = 65536 };
 
 /* Before any is sent: else one that cannot be, further on, would be refused after others had gone. */
 static int all_bytes(PyObject *list)
@@ -147,11 +148,11 @@ static Py_ssize_t send_batches(struct pyipc_channel *c, PyObject *list, Py_ssize
 
 	for (;;) {
 		Py_ssize_t size = PyList_Size(list), batch = 0;
-		int64_t sent;
+		int64_t sent, bytes = 0;
 
-		while (batch < BATCH && first + batch < size
+		while (batch < BATCH && bytes < MOST_BYTES && first + batch < size
 		       && is_short(PyList_GetItem(list, first + batch), c, &each[batch], &sizes[batch]))
-			batch++;
+			bytes += sizes[batch++];
 		if (batch == 0)
 			return first;
 		sent = send_soon(c, each, sizes, (uint32_t) batch);

@@ -89,8 +89,9 @@ class Sending(End):
 
     def _send_some(self, messages: list[Any], deadline: int) -> int:
         """At least the first of these."""
-        short = 0
-        while short < len(messages) and len(messages[short]) <= self.slot_size:
+        short = size = 0
+        while short < len(messages) and size < _MOST_BYTES and len(messages[short]) <= self.slot_size:
+            size += len(messages[short])
             short += 1
         if short == 0:
             sent = self._until(deadline, "send to", ops.channel_send_long, messages[0])

@@ -205,15 +205,15 @@ def _left(deadline: int) -> float | None:
 
 def _connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
     raw = os.fsencode(path)
-    folder = None
-    if len(raw) > _LONGEST_PATH:
-        folder = os.open(os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        raw = b"/proc/self/fd/%d/%s" % (folder, os.path.basename(raw))
+    folder = ops.Descriptor()
     try:
-        problem = _connect_by(sock, raw, deadline)
+        problem = 0
+        if len(raw) > _LONGEST_PATH:
+            problem = -ops.fd_open(folder, os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY)
+            raw = b"/proc/self/fd/%d/%s" % (folder._number, os.path.basename(raw))
+        problem = problem or _connect_by(sock, raw, deadline)
     finally:
-        if folder is not None:
-            os.close(folder)
+        folder._close()
     if problem:
         raise error(problem, doing)
 
