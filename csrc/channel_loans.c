@@ -115,6 +115,9 @@ int64_t pyipc_channel_send_long(struct pyipc_channel *c, const char *data, uint6
  * whoever owns it. */
 static void own_extent(struct pyipc_channel *c, uint32_t extent, int kept)
 {
+	/* Not before the ring names it (move_into_extent()): who died in between would leave a message that
+	 * both comes and comes again.  Of the dead, what counts is the order of their instructions. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	__atomic_store_n(&extent_of(c, extent)->kept, kept != 0, __ATOMIC_RELAXED);
 	/* Release: who finds us dead finds that. */
 	__atomic_store_n(&of(c)->owners[extent], c->me.id, __ATOMIC_RELEASE);
