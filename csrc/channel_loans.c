@@ -264,17 +264,21 @@ int pyipc_channel_take(struct pyipc_channel *c, int kept, int64_t deadline_ns, s
 
 /* ---- giving back ---- */
 
-/* Wake a receiver.  We have no end of that pipe to write to; one of those who send is opened for a moment. */
+/* Wake a receiver.  We have no end of that pipe to write to; one of those who send is opened for a moment.
+ * The caller holds the pipes; another thread may close the handle and clear their numbers meanwhile, so
+ * each is read once. */
 static int wake_receivers(struct pyipc_channel *c)
 {
 	struct side *sent = &of(c)->sent;
 	char path[sizeof "/proc/self/fd/-2147483648"];
-	int end = c->data_write, result;
+	int data_write = __atomic_load_n(&c->data_write, __ATOMIC_RELAXED);
+	int data_read = __atomic_load_n(&c->data_read, __ATOMIC_RELAXED);
+	int end = data_write, result;
 
-	if (end < 0 && c->data_read < 0)
+	if (data_write < 0 && data_read < 0)
 		return -EBADF;
-	if (end < 0) {
-		(void) snprintf(path, sizeof path, "/proc/self/fd/%d", c->data_read);
+	if (data_write < 0) {
+		(void) snprintf(path, sizeof path, "/proc/self/fd/%d", data_read);
 		end = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 		if (end == -1)
 			return -errno;
@@ -284,7 +288,7 @@ static int wake_receivers(struct pyipc_channel *c)
 		result = pyipc_channel_token(sent, end);
 		guard_unlock(&sent->guard);
 	}
-	if (c->data_write < 0)
+	if (data_write < 0)
 		(void) close(end);
 	return result;
 }

@@ -160,8 +160,8 @@ class End(SharedHandle):
 
     def statistics(self) -> Statistics:
         """Its figures, as of now; they are read one by one."""
-        state = self._part().state
-        return Statistics(*ops.now_channel_counts(state), *ops.now_channel_figures(state)[3:])
+        member = self._part()  # held: another thread may close the handle between the two
+        return Statistics(*ops.now_channel_counts(member.state), *ops.now_channel_figures(member.state)[3:])
 
     def _in_time(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
         """What `call(state, *arguments, deadline)` gives, or its `-EMSGSIZE`; raises all else."""
@@ -241,7 +241,9 @@ class Message:
         """Give it back: another receiver, or this one, gets it, soon."""
         loan = self._held()
         self._loan = None
+        pipes = self._end._pipes  # held: to wake others takes one, and another thread may close the handle
         loan.give_back()
+        del pipes
 
     def __enter__(self) -> Message:
         return self

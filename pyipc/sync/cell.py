@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EMSGSIZE, ENOTCONN, ETIMEDOUT
+from errno import EAGAIN, EMSGSIZE, ETIMEDOUT
 from time import monotonic_ns
 
 from .. import _deadline
@@ -93,7 +93,7 @@ class Latest(SharedHandle):
     @property
     def version(self) -> int:
         """The version of the newest value, which is how many there have been."""
-        return int(ops.now_cell_version(self._part().state))
+        return int(self._call(ops.now_cell_version))
 
     def set(self, data: Any, timeout: float | None = None) -> int:
         """Write a new value (any bytes-like object); gives its version.
@@ -113,8 +113,8 @@ class Latest(SharedHandle):
         size = len(data)
         result = -EAGAIN
         if size <= _COPY_WITH_GIL:
-            result = ops.now_cell_set(self._part().state, data, size)
-        if result in (-EAGAIN, -ENOTCONN):  # a forked process takes part first
+            result = self._call(ops.now_cell_set, data, size)
+        if result == -EAGAIN:
             result = self._until(deadline, "set", ops.cell_set, data, size)
         if result < 0:
             raise self._refusal(result, size)
@@ -133,7 +133,7 @@ class Latest(SharedHandle):
                 cannot do that.
             IPCError: EBADMSG: somebody has written nonsense into the memory.
         """
-        got = ops.cell_get(self._part().state)
+        got: int | tuple[bytes, int] = self._call(ops.cell_get)  # which holds the memory meanwhile
         if isinstance(got, int):
             raise self._error(got, "get")
         return got
@@ -148,7 +148,7 @@ class Latest(SharedHandle):
         deadline = _deadline.by(timeout)
         if not 0 <= version < 1 << 63:
             raise ValueError(f"a version is 0 to 2**63-1, not {version}")
-        if ops.now_cell_version(self._part().state) > version:
+        if self.version > version:
             return True
         result = self._until(deadline, "wait for", ops.cell_wait, version, monotonic_ns())
         if result in (-EAGAIN, -ETIMEDOUT):
