@@ -103,7 +103,7 @@ class Other:
                 os.sched_setaffinity(0, cpus)
                 self._obey(half, orders[0], answers[1])
                 os._exit(0)  # it must not go on as if it were the first
-            except BaseException:
+            except BaseException:  # SystemExit too: the parent's code must not run here
                 traceback.print_exc()
                 sys.stderr.flush()
                 os.kill(os.getppid(), signal.SIGTERM)  # who may wait for what this one will not send

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import ctypes  # its payloads are addresses
 import glob
 import os
 import shutil

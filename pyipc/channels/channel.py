@@ -81,7 +81,8 @@ class Sending(End):
     def _send_rest(self, messages: list[Any], sent: int, timeout: float | None) -> int:
         """Go on, when C has sent so many already."""
         try:
-            return sent + self._py_send_many(messages, timeout)  # type: ignore[attr-defined, no-any-return]
+            more: int = self._py_send_many(messages, timeout)  # type: ignore[attr-defined] # accelerate() made it
+            return sent + more
         except OSError:
             if sent == 0:
                 raise
@@ -94,12 +95,12 @@ class Sending(End):
             size += len(messages[short])
             short += 1
         if short == 0:
-            sent = self._until(deadline, "send to", ops.channel_send_long, messages[0])
-            return 1 if sent == 0 else sent
-        result = self._call(ops.now_channel_send, messages[:short])
-        if result < 0:
-            result = self._until(deadline, "send to", ops.channel_send, messages[:short])
-        return result  # type: ignore[no-any-return]
+            failed: int = self._until(deadline, "send to", ops.channel_send_long, messages[0])
+            return failed or 1
+        sent: int = self._call(ops.now_channel_send, messages[:short])
+        if sent < 0:
+            sent = self._until(deadline, "send to", ops.channel_send, messages[:short])
+        return sent
 
     def reserve(self, size: int, timeout: float | None = None) -> Reservation:
         """Memory of the channel to write a message of *size* bytes into, without a copy.
@@ -161,9 +162,9 @@ class Receiving(End):
         view = memoryview(buffer).cast("B")
         if view.readonly:
             raise TypeError(f"a buffer that can be written, not {buffer!r:.50}")
-        result = self._in_time(deadline, "receive from", ops.channel_receive_into, view)
-        if result >= 0:
-            return result  # type: ignore[no-any-return]
+        size: int = self._in_time(deadline, "receive from", ops.channel_receive_into, view)
+        if size >= 0:
+            return size
         message = self._take(deadline)
         if len(message) > len(view):
             size = len(message)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from errno import EBADF, ETIMEDOUT
+from errno import EBADF
 
 from .. import _deadline, _pickling
-from .._backend import ops
 from ..errors import error
 from . import objects
 from .channel import CAPACITY, Channel, Reader, Writer
@@ -95,7 +94,8 @@ class Connection:
             PeerGoneError: The end.
         """
         if maxlength is None:
-            return self._receives().recv()  # type: ignore[no-any-return]
+            data: bytes = self._receives().recv()
+            return data
         if maxlength < 0:
             raise ValueError("negative maxlength")
         with self._receives().recv(ack=True) as message:
@@ -129,8 +129,7 @@ class Connection:
         """Wait so many seconds until there is something to receive, or the end: whether there is."""
         reader = self._receives()
         deadline = 0 if timeout is not None and timeout <= 0 else _deadline.after(timeout)
-        wait = lambda until: reader._call(ops.channel_until, True, until)  # noqa: E731
-        return reader._wait_until(wait, deadline, "poll") != -ETIMEDOUT
+        return reader._is_ready_by(deadline)
 
     def fileno(self) -> int:
         """For select(2) and the like: readable when a message waits, or at the end; at worst in vain."""
@@ -185,7 +184,7 @@ def _ends(capacity: int) -> tuple[Reader, Writer]:
         return channel.split()
 
 
-def Pipe(duplex: bool = True, *, capacity: int = CAPACITY) -> tuple[Connection, Connection]:  # noqa: N802
+def Pipe(duplex: bool = True, *, capacity: int = CAPACITY) -> tuple[Connection, Connection]:  # noqa: N802 (its name)
     """Two connected ends, as `multiprocessing.Pipe` gives them.
 
     Args:

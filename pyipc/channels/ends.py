@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from _warnings import warn
-from errno import EBADF, EBADMSG, EMSGSIZE, ENOSPC, ETIMEDOUT
+from errno import EAGAIN, EBADF, EBADMSG, EMSGSIZE, ENOSPC, ETIMEDOUT
 
 from .. import _deadline
 from .._backend import ops
@@ -154,9 +154,11 @@ class End(SharedHandle):
 
     def _is_ready(self) -> bool:
         """Whether it is: a receive, or send, would not have to wait."""
-        for_data = DATA_READ in self.roles
-        result = self._wait_until(lambda until: self._call(ops.channel_until, for_data, until), 0, "look at")
-        return result != -ETIMEDOUT
+        return self._is_ready_by(0)
+
+    def _is_ready_by(self, deadline: int) -> bool:
+        result = self._until(deadline, "wait for", ops.channel_until, DATA_READ in self.roles)
+        return result not in (-EAGAIN, -ETIMEDOUT)
 
     def statistics(self) -> Statistics:
         """Its figures, as of now; they are read one by one."""
@@ -278,7 +280,8 @@ class Reservation:
     @property
     def buf(self) -> memoryview:
         """Where to write; its bytes are whatever was there. After `commit()`, do not use views of it."""
-        return self._held().view()  # type: ignore[no-any-return]
+        view: memoryview = self._held().view()
+        return view
 
     def _held(self) -> Any:
         if self._loan is None:

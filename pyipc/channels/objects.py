@@ -47,7 +47,7 @@ class _Serializer:
             from copyreg import dispatch_table
 
             extra: Any = reduction.ForkingPickler._extra_reducers
-            pickler.dispatch_table = ChainMap(extra, dispatch_table)  # type: ignore[arg-type]
+            pickler.dispatch_table = ChainMap(extra, dispatch_table)  # type: ignore[arg-type] # reducers that give less
 
     def _leave_out(self, buffer: pickle.PickleBuffer) -> bool:
         view = buffer.raw()

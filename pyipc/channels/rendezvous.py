@@ -78,7 +78,7 @@ class Server:
         try:
             check(ops.now_pipe(self._stop_reading, self._stop_writing), "make a pipe")
             self._bound = _unix_path.bind(self._listener, path, mode=mode, backlog=64)
-        except BaseException:
+        except BaseException:  # a signal handler's too
             self._drop()
             raise
         self._thread = Thread(target=self._run, name=f"pyipc channel at {path!r}", daemon=True)

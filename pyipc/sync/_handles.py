@@ -94,8 +94,8 @@ class SyncHandle(SharedHandle):
             try:
                 within = timeout if may_wait else 0
                 result = self._until(_deadline.by(within), "acquire", call, *arguments, taken, monotonic_ns())
-            except BaseException:
-                if taken[0] == 1 and not self.closed:  # a signal handler raised just when it was ours
+            except BaseException:  # a signal handler's, which may come just when it was ours
+                if taken[0] == 1 and not self.closed:
                     give()
                 raise
         if result in (-EAGAIN, -ETIMEDOUT):
@@ -118,14 +118,13 @@ class Acquired(SyncHandle):
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each has its own
 
     def release(self) -> None:
         """Give it back."""
-        raise NotImplementedError
+        raise NotImplementedError  # each has its own
 
-    # As multiprocessing has it; that others close themselves is for those who have no such block.
-    def __enter__(self) -> bool:  # type: ignore[override]
+    def __enter__(self) -> bool:  # type: ignore[override] # as multiprocessing has it; others close themselves
         return self.acquire()
 
     def __exit__(
@@ -149,6 +148,7 @@ class Quick(Acquired):
         super()._begin(member)
         self._calls = ops.lock_calls(self, member)
         if self._calls is not None:
+            # Into slots, which the class has where C stands in.
             self.acquire = self._calls.acquire  # type: ignore[method-assign]
             self.release = self._calls.release  # type: ignore[method-assign]
 

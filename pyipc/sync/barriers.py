@@ -76,7 +76,7 @@ class Barrier(SyncHandle):
         arrival = ops.new_arrival()
         try:
             result = self._come(arrival, deadline)
-        except BaseException:
+        except BaseException:  # the action's, and a signal handler's
             if not self.closed:
                 self._leave(arrival)
             raise

@@ -9,6 +9,10 @@ from .. import _deadline
 from .._backend import ops
 from ._handles import SyncHandle, fresh, waits
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class Event(SyncHandle):
     """Something that has happened, or not yet. Each handle costs a descriptor.
@@ -40,10 +44,10 @@ class Event(SyncHandle):
         """It has not happened yet."""
         self._change(ops.now_event_clear, "clear")
 
-    def _change(self, call: object, doing: str) -> None:
+    def _change(self, call: Callable[..., int], doing: str) -> None:
         result = -EAGAIN
         while result == -EAGAIN:  # others are at it all the time
-            result = self._call(call)  # type: ignore[arg-type]
+            result = self._call(call)
         if result < 0:
             raise self._error(result, doing)
 

@@ -198,12 +198,13 @@ class FileLock(Waited):
     def _lock(self, descriptor: Descriptor, deadline: int) -> int:
         """Wait for the other handles."""
         number, shared, began = descriptor._number, self.shared, monotonic_ns()
-        attempt = lambda until: ops.lock_file(number, shared, began, until)  # noqa: E731
-        result = self._wait_until(attempt, deadline, "acquire")
+        result = self._wait_until(
+            lambda until: ops.lock_file(number, shared, began, until), deadline, "acquire"
+        )
         return result if self._descriptor is descriptor else -EBADF  # closed meanwhile
 
     def _end_turn(self) -> None:
-        try:  # noqa: SIM105
+        try:  # noqa: SIM105 (the same)
             self._turn.release()
         except RuntimeError:
             pass  # close() in another thread did it

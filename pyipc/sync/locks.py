@@ -13,6 +13,7 @@ class _AnyLock(Quick):
 
     __slots__ = ()
     _KIND = ops.LOCK
+    _REFUSAL: tuple[type[Exception], str]  # as multiprocessing has it
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Take it; False if that would have to wait, or took longer than *timeout* seconds.
@@ -33,12 +34,10 @@ class _AnyLock(Quick):
         """Give it back, and wake one who waits for it."""
         result = self._call(ops.now_lock_release)
         if result == -EPERM:
-            self._refuse_release()
+            kind, what = self._REFUSAL
+            raise kind(f"release() of {what}")
         if result < 0:
             raise self._error(result, "release")
-
-    def _refuse_release(self) -> None:
-        raise NotImplementedError
 
     _py_acquire, _py_release = acquire, release
 
@@ -76,6 +75,7 @@ class Lock(_AnyLock):
 
     __slots__ = ops.lock_slots(_AnyLock)
     kind = "lock"
+    _REFUSAL = ValueError, "a lock that nobody has acquired"
 
     def __init__(self, *, strict: bool = False) -> None:
         super().__init__(fresh(ops.LOCK, ops.SYNC_STRICT if strict else 0))
@@ -86,9 +86,6 @@ class Lock(_AnyLock):
         What the lock protects is to be brought in order before it is released.
         """
         return self._taken(-EBUSY, True, timeout, self.release, ops.lock_recover)
-
-    def _refuse_release(self) -> None:
-        raise ValueError("release() of a lock that nobody has acquired")
 
 
 @ops.lock_block
@@ -105,9 +102,7 @@ class RLock(_AnyLock):
 
     __slots__ = ops.lock_slots(_AnyLock)
     kind = "recursive lock"
+    _REFUSAL = AssertionError, "a recursive lock that this thread has not acquired"
 
     def __init__(self) -> None:
         super().__init__(fresh(ops.LOCK, ops.SYNC_RECURSIVE))
-
-    def _refuse_release(self) -> None:
-        raise AssertionError("release() of a recursive lock that this thread has not acquired")

@@ -63,7 +63,7 @@ def Value(typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:  # noqa: 
     return _with_lock(shared, guard)
 
 
-def Array(typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:  # noqa: N802
+def Array(typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:  # noqa: N802 (its name)
     """An array of a C type that processes share.
 
     Items and slices of it, of one of "c" also `.value` and `.raw`, as `multiprocessing.Array` has them; each
