@@ -11,10 +11,10 @@ import os
 from _stat import S_ISFIFO
 from _thread import allocate_lock
 from _weakref import ref
-from errno import EACCES, EAGAIN, EBADF, EINTR, EINVAL, ENOSPC, ENOTCONN, ENOTSUP, ENXIO, ETIMEDOUT
+from errno import EAGAIN, EBADF, EINVAL, ENOSPC, ENOTCONN, ENXIO, ETIMEDOUT
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
 
-from . import _pickling
+from . import _memfd, _pickling
 from ._backend import ops
 from ._waiters import Waited
 from .errors import check, error, limit_error
@@ -85,23 +85,14 @@ class Member:
         begin: `begin(memory, size, life)` makes what C knows of it, or says `-errno`.
     """
 
-    __slots__ = ("__weakref__", "_attachment", "_problem", "life", "memory", "size", "state")
+    __slots__ = ("__weakref__", "_attachment", "_problem", "life", "memory", "state")
 
     def __init__(self, source: int, begin: Callable[[Any, int, int], Any]) -> None:
         doing = "take part in shared memory"
         self._problem = 0
         self.life = reopened(source, O_RDWR)
-        fields = ops.now_memory_stat(self.life.fileno())
-        if isinstance(fields, int):
-            raise error(-fields, doing)
-        self.size, seals = fields[:2]
-        if not seals & ops.SEAL_SHRINK:
-            raise error(EACCES, f"{doing} that is not sealed against shrinking")
-        mapped = ops.map_memory(self.life.fileno(), self.size, ops.MAP_WRITABLE)
-        if isinstance(mapped, int):
-            raise error(-mapped, f"map {self.size} bytes of shared memory")
-        self._attachment, self.memory = mapped
-        state = begin(self.memory, self.size, self.life.fileno())
+        self._attachment, self.memory, size = _memfd.mapped(self.life.fileno(), doing)
+        state = begin(self.memory, size, self.life.fileno())
         if isinstance(state, int):
             raise _refusal(state, doing)
         self.state = state
@@ -207,28 +198,3 @@ class SharedHandle(Waited):
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def shared_memory(size: int, doing: str) -> Descriptor:
-    """Fresh memory of a fixed size, to be shared; all zero.
-
-    Raises:
-        UnsupportedError: Not on this backend; see `pyipc.capabilities()`.
-        OutOfMemoryError: There is not that much.
-        LimitError: RLIMIT_NOFILE.
-    """
-    if ops.NAME != "native":
-        raise error(ENOTSUP, doing)
-    owner: Descriptor = ops.Descriptor()
-    check(ops.memory_create(owner, size, 0), doing)
-    check(ops.memory_seal(owner.fileno(), ops.SEAL_GROW), doing)
-    return owner
-
-
-def reserve(owner: Descriptor, size: int, doing: str) -> None:
-    """Make the first so many bytes of it present, so that writing there cannot fail later."""
-    done = 0
-    while done < size:
-        result = ops.memory_reserve(owner.fileno(), done, size - done)
-        if result != -EINTR:
-            done += check(result, doing)

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 import pyipc
-from pyipc import _member
+from pyipc import _member, _memfd
 from pyipc._backend import ops
 
 pytestmark = pytest.mark.needs("channels")
@@ -34,7 +34,7 @@ class Object(_member.SharedHandle):
 
 @pytest.fixture
 def memory():
-    owner = _member.shared_memory(8192, "make it")
+    owner = _memfd.made(8192, 0, "make it")
     yield owner
     owner._close()
 

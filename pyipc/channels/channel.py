@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from errno import EMSGSIZE
 
-from .. import _deadline
+from .. import _deadline, _memfd
 from .._backend import ops
-from .._member import reserve, shared_memory
 from ..errors import PeerGoneError, check
 from .ends import RECEIVES, SENDS, End, Message, Reservation
 
@@ -274,11 +273,11 @@ class Channel(Sending, Receiving):
             raise ValueError(f"slot_size is 1 to 65536, not {slot_size}")
         if not 0 <= capacity <= 1 << 46:
             raise ValueError(f"capacity is 0 to 2**46, not {capacity}")
-        memory = shared_memory(ops.channel_memory(slots, slot_size, capacity), doing)
+        size = check(ops.channel_memory(slots, slot_size, capacity), doing)
+        memory = _memfd.made(size, ops.channel_memory(slots, slot_size, 0), doing)
         pipes = [ops.Descriptor() for _ in range(4)]
         data_read, data_write, space_read, space_write = pipes
         try:
-            reserve(memory, ops.channel_memory(slots, slot_size, 0), doing)
             check(ops.now_pipe(data_read, data_write), doing)
             check(ops.now_pipe(space_read, space_write), doing)
             for end in data_read, space_read:

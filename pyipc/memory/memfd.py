@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import sys
 from _thread import RLock
-from errno import EACCES, EBADF, EFBIG, EINTR, EINVAL, ENOMEM, ENOSPC, EPERM
+from errno import EACCES, EBADF, EFBIG, EINVAL, ENOMEM, ENOSPC, EPERM
 from os import O_RDONLY, getpid
 
-from .. import _pickling
+from .. import _memfd, _pickling, _room
 from .._backend import ops
 from .._descriptor import Handle, number_of
 from .._mapping import Mapped
 from ..errors import check, error, limit_error
-from . import room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeVar
 
-    from .._backend.protocol import Descriptor, MemoryFields
+    from .._backend.protocol import Descriptor
     from ..errors import IPCError
 
     Self = TypeVar("Self", bound="Memory")
@@ -31,10 +30,6 @@ _HUGE = {
 }
 
 _NAMES = {page: name for name, (_, page, _) in _HUGE.items()}
-
-# How much is made in one system call; and at the least, where signals interrupt it.
-_INTERRUPTIBLE = 64 << 20
-_SMALLEST_PIECE = 1 << 16
 
 _NO_WRITING = ops.SEAL_WRITE | ops.SEAL_FUTURE_WRITE
 
@@ -141,7 +136,7 @@ class Memory(Mapped, Handle):
         """
         number = number_of(descriptor)
         doing = f"map the memory of descriptor {number}"
-        _refuse_what_shrinks(_stat(number, doing), trust, doing)
+        _refuse_what_shrinks(number, trust, doing)
         memory = cls._copy_of(number, read_only, True, trust)
         try:
             if isinstance(descriptor, int):
@@ -191,7 +186,7 @@ class Memory(Mapped, Handle):
         """
         _check_size(size)
         with self._changing:
-            now, seals, huge, _ = _stat(self.fileno(), f"grow {self}")
+            now, seals, huge, _ = _memfd.stat_of(self.fileno(), f"grow {self}")
             size = _rounded_up(size, huge or 1)
             if size > now:
                 self._grow(now, size, seals)
@@ -257,7 +252,7 @@ class Memory(Mapped, Handle):
         return self._seals() & frozen == frozen
 
     def _seals(self) -> int:
-        return _stat(self.fileno(), f"look at the seals of {self}")[1]
+        return _memfd.stat_of(self.fileno(), f"look at the seals of {self}")[1]
 
     def _seal(self, seals: int) -> None:
         result = ops.memory_seal(self.fileno(), seals)
@@ -289,22 +284,14 @@ class Memory(Mapped, Handle):
     def _reserve_pages(self, offset: int, end: int) -> None:
         doing = f"reserve {end - offset} bytes for {self}"
         if self._huge is None:
-            room.refuse_what_does_not_fit(end - offset, doing)
-        piece = end - offset
-        while offset < end:
-            done = ops.memory_reserve(self.fileno(), offset, min(piece, end - offset))
-            if done >= 0:
-                offset += done
-            elif done == -EINTR:
-                # A signal's handler runs now, in Python. The piece is begun again, and signals may come
-                # more often than it takes.
-                piece = max(min(piece, _INTERRUPTIBLE) // 2, _SMALLEST_PIECE)
-            else:
-                raise self._cannot(done, doing)
+            _room.refuse_what_does_not_fit(end - offset, doing)
+        result = _memfd.make_present(self.fileno(), offset, end)
+        if result < 0:
+            raise self._cannot(result, doing)
 
     def _map_all(self) -> None:
         """Map as much as there is; views of the mapping before keep that."""
-        size, seals, huge, reading = _stat(self.fileno(), f"map {self}")
+        size, seals, huge, reading = _memfd.stat_of(self.fileno(), f"map {self}")
         if size == 0:
             raise error(EINVAL, f"map {self}, which is empty")
         self._huge = _NAMES.get(huge)
@@ -364,19 +351,10 @@ def _rounded_up(size: int, page: int) -> int:
     return -(-size // page) * page
 
 
-def _stat(number: int, doing: str) -> MemoryFields:
-    fields = ops.now_memory_stat(number)
-    if isinstance(fields, int):
-        raise error(-fields, doing)
-    return fields
-
-
-def _refuse_what_shrinks(fields: MemoryFields, trust: bool, doing: str) -> None:
-    _, seals, huge, _ = fields
-    needed = ops.SEAL_SHRINK | (ops.SEAL_WRITE if huge else 0)
-    if not trust and seals & needed != needed:
-        which = "shrinking and writing, as huge pages must be" if huge else "shrinking"
-        raise error(EACCES, f"{doing}: it is not sealed against {which} (trust=True takes it all the same)")
+def _refuse_what_shrinks(number: int, trust: bool, doing: str) -> None:
+    missing = _memfd.lacks(_memfd.stat_of(number, doing))
+    if missing is not None and not trust:
+        raise error(EACCES, f"{doing}: it is not sealed against {missing} (trust=True takes it all the same)")
 
 
 def _file_size_limit() -> int:

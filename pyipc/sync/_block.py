@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES
-
-from .. import _pickling
-from .._backend import ops
-from .._member import reserve
-from ..errors import check, error
+from .. import _memfd, _pickling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,26 +23,11 @@ class Block:
     __slots__ = ("_attachment", "_descriptor", "memory")
 
     def __init__(self, size: int) -> None:
-        doing = f"make shared memory of {size} bytes"
-        descriptor: Descriptor = ops.Descriptor()
-        check(ops.memory_create(descriptor, size, 0), doing)
-        reserve(descriptor, size, doing)
-        check(ops.memory_seal(descriptor.fileno(), ops.SEAL_GROW), doing)
-        self._map(descriptor)
+        self._map(_memfd.made(size, size, f"make shared memory of {size} bytes"))
 
     def _map(self, descriptor: Descriptor) -> None:
-        doing = "map shared memory"
-        fields = ops.now_memory_stat(descriptor.fileno())
-        if isinstance(fields, int):
-            raise error(-fields, doing)
-        size, seals = fields[:2]
-        if not seals & ops.SEAL_SHRINK:
-            raise error(EACCES, f"{doing} that is not sealed against shrinking")
-        mapped = ops.map_memory(descriptor.fileno(), size, ops.MAP_WRITABLE)
-        if isinstance(mapped, int):
-            raise error(-mapped, doing)
         self._descriptor = descriptor
-        self._attachment, self.memory = mapped
+        self._attachment, self.memory, _ = _memfd.mapped(descriptor.fileno(), "take part in shared memory")
 
     @classmethod
     def _arrived(cls, owners: list[Descriptor]) -> Block:

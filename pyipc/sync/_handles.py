@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EAGAIN, EBUSY, ETIMEDOUT
 from time import monotonic_ns
 
-from .. import _deadline, _member
+from .. import _deadline, _member, _memfd
 from .._backend import ops
 from .._member import Member, SharedHandle
 from ..errors import check
@@ -37,9 +37,8 @@ def fresh(kind: int, flags: int = 0, value: int = 0) -> Member:
     def begin(memory: Any, size: int, life: int) -> Any:
         return ops.now_sync_format(memory, kind, flags, value) or _begin(memory, life, kind)
 
-    source = _member.shared_memory(size, doing)
+    source = _memfd.made(size, size, doing)
     try:
-        _member.reserve(source, size, doing)
         return Member(source.fileno(), begin)
     finally:
         source._close()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from errno import EAGAIN, EMSGSIZE, ETIMEDOUT
 from time import monotonic_ns
 
-from .. import _deadline
+from .. import _deadline, _memfd
 from .._backend import ops
-from .._member import SPINS, Member, SharedHandle, reserve, shared_memory
+from .._member import SPINS, Member, SharedHandle
 from ..errors import error
 
 TYPE_CHECKING = False
@@ -57,9 +57,8 @@ class Latest(SharedHandle):
             result = ops.cell_format(memory, size)
             return result if result < 0 else _begin(memory, total, life)
 
-        with_memory = shared_memory(total, doing)
+        with_memory = _memfd.made(total, total, doing)
         try:
-            reserve(with_memory, total, doing)
             self._begin(Member(with_memory.fileno(), begin))
         finally:
             with_memory._close()

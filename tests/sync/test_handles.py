@@ -157,8 +157,8 @@ class _Kept:
 def test_nonsense_from_a_peer_costs_an_error_or_a_timeout_at_the_most(kind, made, byte):
     """All that changes is overwritten; whatever that does, calls with a timeout end."""
     member = made._part()
-    with mmap.mmap(member.life.fileno(), member.size) as memory:
-        for begin, end in ((128, 256), (256 + 4096, member.size), (128, member.size)):
+    with mmap.mmap(member.life.fileno(), len(member.memory)) as memory:
+        for begin, end in ((128, 256), (256 + 4096, len(member.memory)), (128, len(member.memory))):
             memory[begin:end] = bytes([byte]) * (end - begin)
             for call in calls_of(kind, made):
                 with contextlib.suppress(OSError, ValueError, AssertionError, threading.BrokenBarrierError):

@@ -419,6 +419,7 @@ def test_a_handler_that_raises_ends_the_wait(lock, held, handling):
 def is_interrupted(say, hear):
     """At whatever moment it comes."""
     import os
+    import random
     import signal
     import time
 
@@ -448,7 +449,7 @@ def is_interrupted(say, hear):
         got = False
         try:
             try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0003)
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 6e-5))
                 got = lock.acquire(timeout=5)
                 signal.setitimer(signal.ITIMER_REAL, 0)
             finally:
@@ -464,7 +465,7 @@ def is_interrupted(say, hear):
 def test_a_handler_that_raises_never_leaves_it_taken(child):
     other = child(is_interrupted, measured=False)
     interrupted, *rest = other.hear()
-    assert interrupted > 10
+    assert interrupted > 100
     assert rest == [0, True, False]
     assert other.end() == 0
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from errno import ENOMEM
 
-from ..errors import error, limit_error
+from .errors import error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import pyipc
-from pyipc.memory import Memory, memfd, room
+from pyipc import _room as room
+from pyipc.memory import Memory, memfd
 
 MIB = 1 << 20
 
