@@ -171,7 +171,6 @@ int pyipc_barrier_reset(struct pyipc_sync *s, int64_t deadline_ns);
 int pyipc_now_barrier_broken(const struct pyipc_sync *s);
 int pyipc_barrier_waiting(struct pyipc_sync *s, int64_t deadline_ns);
 
-int pyipc_now_rwlock_try(struct pyipc_sync *s, int write);
 int pyipc_rwlock_acquire(struct pyipc_sync *s, int write, int32_t *ret_taken, int64_t since_ns,
                          int64_t deadline_ns);
 int pyipc_now_rwlock_release(struct pyipc_sync *s, int write);

@@ -106,18 +106,6 @@ static int give(struct pyipc_sync *s, int write)
 
 /* ---- the calls ---- */
 
-/* At once; -EBUSY if others are just at it. */
-int pyipc_now_rwlock_try(struct pyipc_sync *s, int write)
-{
-	int result = sync_try(s);
-
-	if (result < 0)
-		return result;
-	result = take(s, write);
-	leave(s, 0);
-	return result;
-}
-
 static int release(struct pyipc_sync *s, int write, int result)
 {
 	if (result < 0)

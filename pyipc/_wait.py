@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from errno import EBADF
-from select import POLLIN, POLLNVAL, poll
+from select import POLLHUP, POLLIN, POLLNVAL, poll
 from time import monotonic_ns
 
 from . import _deadline
@@ -54,6 +54,11 @@ def wait(handles: Iterable[Any], timeout: float | None = None) -> list[Any]:
         ]
         if ready or monotonic_ns() >= deadline:
             return ready
+        for number, event in events.items():
+            if (
+                event & POLLHUP
+            ):  # it stays there: messages that others keep may yet come back, says its own look
+                poller.unregister(number)
 
 
 def _has_own_look(handle: Any) -> bool:

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import pyipc
-from pyipc import fds
+from pyipc import channels, fds
 
 here = pytest.mark.needs("channels")
 
@@ -339,3 +339,18 @@ def test_a_message_that_comes_back(some, fork):
     other.kill()
     assert pyipc.wait([channel], timeout=5) == [channel]
     assert channel.recv(timeout=0) == b"again"
+
+
+@here
+def test_to_wait_for_what_others_keep_costs_next_to_nothing():
+    reader, writer = channels.Channel(4, 64, 1 << 20).split()
+    with reader, channels.Reader._attach(reader._part().life.fileno(), reader._numbers()) as other:
+        writer.send(b"kept")
+        message = other.recv(ack=True)
+        writer.close()  # so that its pipe is at its end, and says so all the time
+        before = time.process_time()
+        assert pyipc.wait([reader], 1) == []
+        assert time.process_time() - before < 0.2
+        message.reject()
+        assert pyipc.wait([reader], 5) == [reader]
+        assert reader.recv() == b"kept"

@@ -52,7 +52,6 @@ __all__ = (
     "now_lock_try",
     "now_rwlock_recovered",
     "now_rwlock_release",
-    "now_rwlock_try",
     "now_semaphore_release",
     "now_semaphore_try",
     "now_sync_format",
@@ -102,7 +101,6 @@ now_lock_release = _unsupported
 now_lock_try = _unsupported
 now_rwlock_recovered = _unsupported
 now_rwlock_release = _unsupported
-now_rwlock_try = _unsupported
 now_semaphore_release = _unsupported
 now_semaphore_try = _unsupported
 now_sync_format = _unsupported

@@ -52,7 +52,6 @@ __all__ = (
     "now_lock_try",
     "now_rwlock_recovered",
     "now_rwlock_release",
-    "now_rwlock_try",
     "now_semaphore_release",
     "now_semaphore_try",
     "now_sync_format",
@@ -137,7 +136,6 @@ def new_arrival() -> Any:
     return ffi.new("struct pyipc_arrival *", {"place": -1})
 
 
-now_rwlock_try = lib.pyipc_now_rwlock_try
 rwlock_acquire = lib.pyipc_rwlock_acquire
 now_rwlock_release = lib.pyipc_now_rwlock_release
 rwlock_release = lib.pyipc_rwlock_release

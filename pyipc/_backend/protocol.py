@@ -680,11 +680,8 @@ class LockOps(Protocol):
     def barrier_waiting(self, state: Any, deadline: int) -> int:
         """How many wait."""
 
-    def now_rwlock_try(self, state: Any, write: bool) -> int:
-        """Take it; -EAGAIN if others have it, -EBUSY if others are just at it."""
-
     def rwlock_acquire(self, state: Any, write: bool, taken: Any, since: int, deadline: int) -> int:
-        """The same, waiting."""
+        """Take it, waiting for others."""
 
     def now_rwlock_release(self, state: Any, write: bool) -> int:
         """Give it back; -EPERM if this process does not have it, -EBUSY if others are just at it."""

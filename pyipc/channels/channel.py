@@ -116,6 +116,8 @@ class Sending(End):
         deadline = _deadline.by(timeout)
         if size < 0:
             raise ValueError(f"a message has at least 0 bytes, not {size}")
+        if size > self.capacity:
+            raise self._error(-EMSGSIZE, "reserve memory of")
         member = self._part()
         loan = ops.loan(member, member.state)
         result = self._until(deadline, "reserve memory of", ops.channel_reserve, size, loan)

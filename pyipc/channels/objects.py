@@ -28,6 +28,7 @@ _MARK = b"B"
 # Shorter ones are copied into the pickle: a message of its own in the channel's memory costs more.
 _WORTH_IT = 16384
 _ALIGNMENT = 64
+_SMALL = 1 << 20
 
 
 class _Serializer:
@@ -79,7 +80,8 @@ def dumps(obj: object) -> tuple[bytes, list[memoryview]]:
     if not serializer.for_multiprocessing and "multiprocessing.reduction" in sys.modules:
         serializer = _Serializer()
     result = serializer.dumps(obj)
-    _idle.append(serializer)
+    if len(result[0]) < _SMALL:  # its tables stay as large as they were once
+        _idle.append(serializer)
     return result
 
 

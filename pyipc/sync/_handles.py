@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     Self = TypeVar("Self", bound="SyncHandle")
 
 
+# What a call with a timeout may take longer than that.
+_GRACE_SECONDS = 0.5
+
+
 def _begin(memory: Any, life: int, kind: int) -> Any:
     return ops.sync_open(memory, life, kind, _member.SPINS)
 
@@ -75,6 +79,11 @@ class SyncHandle(SharedHandle):
     def _promptly(self, doing: str, call: Any, *arguments: Any) -> int:
         """A call that waits for nobody but those who are just at it."""
         result: int = self._until(_deadline.FOREVER, doing, call, *arguments)
+        return result
+
+    def _briefly(self, doing: str, call: Any, *arguments: Any) -> int:
+        """The same at the end of a wait: who sits on the guard is not waited for any longer than this."""
+        result: int = self._until(_deadline.after(_GRACE_SECONDS), doing, call, *arguments)
         return result
 
     def _taken(

@@ -91,7 +91,7 @@ class Barrier(SyncHandle):
         acts, since = self._action is not None, monotonic_ns()
         result = self._by(deadline, ops.barrier_arrive, acts, arrival, since)
         if result == -ETIMEDOUT:
-            self.abort()
+            self._briefly("break", ops.barrier_abort)
         if result < 0 or arrival.passed:
             return result
         if arrival.acts:
@@ -99,7 +99,7 @@ class Barrier(SyncHandle):
             return self._promptly("end", ops.barrier_acted, arrival.generation, True)
         result = self._by(deadline, ops.barrier_wait, arrival.generation, since)
         if result == -ETIMEDOUT:
-            result = self._promptly("break", ops.barrier_acted, arrival.generation, False)
+            result = self._briefly("break", ops.barrier_acted, arrival.generation, False)
         return result
 
     def _by(self, deadline: int, call: Any, *arguments: Any) -> int:
@@ -108,9 +108,9 @@ class Barrier(SyncHandle):
 
     def _leave(self, arrival: Any) -> None:
         if arrival.acts:
-            self._promptly("break", ops.barrier_acted, arrival.generation, False)
+            self._briefly("break", ops.barrier_acted, arrival.generation, False)
         elif arrival.place >= 0 and not arrival.passed:
-            self._promptly("leave", ops.barrier_leave, arrival)
+            self._briefly("leave", ops.barrier_leave, arrival)
 
     def reset(self) -> None:
         """Make it as new; those who wait get `threading.BrokenBarrierError`."""

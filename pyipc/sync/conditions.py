@@ -14,6 +14,7 @@ from .locks import Lock, RLock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
     from typing import Any
 
 _MOST_WAITERS = 1024
@@ -68,6 +69,12 @@ class Condition(Acquired):
         """Give its lock back."""
         self._lock.release()
 
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock._depth():  # not if a `wait` could not take it again: it may be another's by now
+            self.release()
+
     def wait(self, timeout: float | None = None) -> bool:
         """Release the lock, wait to be notified, and take the lock again, as often as it was taken.
 
@@ -80,12 +87,12 @@ class Condition(Acquired):
             OwnerDiedError: Whoever had the lock, which is strict, has died; it is not taken.
         """
         depth = self._owned("wait")
+        deadline = _deadline.by(timeout if timeout is None else max(timeout, 0))
         place = ops.new_place()
         try:
-            result = self._promptly("wait for", ops.condition_enlist, place)
+            result = self._until(deadline, "wait for", ops.condition_enlist, place)
             if result == 0:
                 self._let_go(depth)
-                deadline = _deadline.by(timeout if timeout is None else max(timeout, 0))
                 result = self._until(deadline, "wait for", ops.condition_sleep, place, monotonic_ns())
             notified = result == 0 or self._delist(place)
         except BaseException:
@@ -93,7 +100,13 @@ class Condition(Acquired):
                 self._notify(1)
             raise
         finally:
-            self._take_again(depth)
+            try:
+                self._take_again(depth)
+            except IPCError:
+                raise
+            except BaseException:  # a signal handler's
+                self._take_again(depth)
+                raise
         if result == -ENOSPC:
             raise limit_error(ENOSPC, f"wait for {self}", "waiters", _MOST_WAITERS, None)
         if not notified and result not in (-ETIMEDOUT, -EAGAIN):
@@ -101,25 +114,15 @@ class Condition(Acquired):
         return notified
 
     def _delist(self, place: Any) -> bool:
-        return not self.closed and self._promptly("leave", ops.condition_delist, place) == 1
+        return not self.closed and self._briefly("leave", ops.condition_delist, place) == 1
 
     def _let_go(self, depth: int) -> None:
         for _ in range(depth):
             self._lock.release()
 
     def _take_again(self, depth: int) -> None:
-        raised: BaseException | None = None
         while self._lock._depth() < depth:
-            try:
-                self._lock.acquire()
-            except IPCError:
-                raise
-            except BaseException as problem:  # a signal handler's
-                if raised is not None:
-                    raise
-                raised = problem
-        if raised is not None:
-            raise raised
+            self._lock.acquire()
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
         """Wait until `predicate()` is true, which is asked under the lock: what it said last.

@@ -220,10 +220,16 @@ class FileLock(Waited):
             raise error(EBADF, f"release {self}")
         if not self._has:
             raise ValueError(f"{self} is not acquired")
-        self._has = False
         unlock = ops.now_unlock_file if self._is_local else ops.unlock_file
-        result = unlock(descriptor._number)
-        self._end_turn()
+        try:
+            self._has = False  # first: another thread that releases it is told so
+            result = unlock(descriptor._number)
+        except BaseException:  # a signal handler's, which may have come before
+            unlock(descriptor._number)
+            raise
+        finally:
+            self._has = False
+            self._end_turn()
         if result < 0:
             self._refuse(result, "release")
 

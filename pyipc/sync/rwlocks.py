@@ -87,9 +87,8 @@ class RWLock(SyncHandle):
         return not self.closed and bool(self._call(ops.now_rwlock_recovered))
 
     def _acquire(self, write: bool, block: bool, timeout: float | None) -> bool:
-        result = self._call(ops.now_rwlock_try, write)
         give = self.release_write if write else self.release_read
-        return result == 0 or self._taken(result, block, timeout, give, ops.rwlock_acquire, write)
+        return self._taken(-EBUSY, block, timeout, give, ops.rwlock_acquire, write)
 
     def _release(self, write: bool) -> None:
         result = self._call(ops.now_rwlock_release, write)

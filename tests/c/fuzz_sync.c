@@ -114,10 +114,9 @@ static int64_t call(struct pyipc_sync *s, int64_t now)
 		default: return pyipc_barrier_reset(s, late);
 		}
 	default:
-		switch (below(4)) {
-		case 0: return pyipc_now_rwlock_try(s, write);
-		case 1: return pyipc_rwlock_acquire(s, write, &taken, now, late);
-		case 2: return pyipc_now_rwlock_release(s, write);
+		switch (below(3)) {
+		case 0: return pyipc_rwlock_acquire(s, write, &taken, now, late);
+		case 1: return pyipc_now_rwlock_release(s, write);
 		default: return pyipc_rwlock_release(s, write, late);
 		}
 	}

@@ -563,13 +563,13 @@ static void the_dead_write(struct scene *s)
 {
 	struct pyipc_sync gone = join_in(&s->o, 0);
 
-	EQUAL(0, pyipc_now_rwlock_try(&gone, 1));
+	EQUAL(0, pyipc_rwlock_acquire(&gone, 1, &taken, now_ns(), 0));
 	leave_it(&gone);
 }
 
 static void we_read(struct scene *s)
 {
-	EQUAL(0, pyipc_now_rwlock_try(&s->ours, 0));
+	EQUAL(0, pyipc_rwlock_acquire(&s->ours, 0, &taken, now_ns(), 0));
 }
 
 static void we_read_and_one_wants_to_write(struct scene *s)

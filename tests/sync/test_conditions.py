@@ -172,6 +172,65 @@ def test_a_handler_that_raises_leaves_the_lock_taken(depth, handling, waiting):
     assert other.hear() is True
 
 
+def is_interrupted_once(say, hear):
+    """In `wait`, at whatever moment it comes, and once in each."""
+    import signal
+    import time
+
+    from pyipc import sync
+
+    class NowError(Exception):
+        pass
+
+    armed = False
+
+    def interrupts(*_):
+        nonlocal armed
+        if armed:
+            armed = False
+            raise NowError
+
+    condition = sync.Condition()
+    signal.signal(signal.SIGALRM, interrupts)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.00023)
+    raised = without = 0
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        condition._lock.acquire()
+        try:
+            armed = True
+            condition.wait(0.0001)
+            armed = False
+        except NowError:
+            raised += 1
+        armed = False
+        depth = condition._lock._depth()
+        without += depth == 0
+        for _ in range(depth):
+            condition._lock.release()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    say((raised, without))
+
+
+def test_a_handler_that_raises_once_never_lets_a_wait_out_without_its_lock(child):
+    other = child(is_interrupted_once, measured=False)
+    raised, without = other.hear()
+    assert raised > 100
+    assert without == 0
+    assert other.end() == 0
+
+
+def test_a_block_does_not_release_what_is_another_threads():
+    condition = sync.Condition(sync.Lock())
+    with condition:
+        condition._lock.release()  # as after a wait that could not take it again
+        taker = threading.Thread(target=condition._lock.acquire)
+        taker.start()
+        taker.join()
+    assert condition._lock.locked()
+    condition._lock.release()
+
+
 def test_a_notify_for_one_who_leaves_by_an_exception_is_for_another(waiting, fork, sleeps):
     condition = sync.Condition()
 

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import pyipc
-from pyipc import sync
+from pyipc import _member, sync
 from pyipc._backend import ops
 
 KINDS = {
@@ -150,6 +150,24 @@ class _Kept:
 
     def _close(self):
         pass
+
+
+@here
+@pytest.mark.parametrize("waits", ["Condition", "Barrier"])
+def test_a_wait_ends_in_time_though_a_member_who_lives_keeps_the_guard(waits):
+    one = getattr(sync, waits)(*((2,) if waits == "Barrier" else ()))
+    member = one._part()
+    other = type(one)._arrived([_member.reopened(member.life.fileno(), os.O_RDWR)], *one._more())
+    member.memory[128:132] = other._part().state.me.id.to_bytes(4, "little")
+    begun = time.monotonic()
+    if waits == "Barrier":
+        with pytest.raises(threading.BrokenBarrierError):
+            one.wait(0.2)
+    else:
+        with one:
+            assert one.wait(0.2) is False
+    assert 0.2 <= time.monotonic() - begun < 1.2
+    member.memory[128:132] = bytes(4)
 
 
 @here
