@@ -26,12 +26,6 @@
 
 /* ---- whose it is ---- */
 
-/* Acquire: what its owner before has read or written there comes before what the next one writes. */
-static uint32_t owner_of_extent(const struct pyipc_channel *c, uint32_t extent)
-{
-	return __atomic_load_n(&of(c)->owners[extent], __ATOMIC_ACQUIRE);
-}
-
 static int is_of_the_dead(const struct pyipc_channel *c, uint32_t owner)
 {
 	return owner != 0 && !pyipc_roster_is_alive(&c->me, owner);
@@ -166,12 +160,19 @@ int pyipc_arena_is_sent(const struct pyipc_channel *c, uint32_t extent)
 	return __atomic_load_n(&e->place, __ATOMIC_RELAXED) != 0 && !came(e, count_of(&of(c)->received));
 }
 
+/* May we give it away?  A forked child has copies of what its parent owns, and Python drops some of them,
+ * what other threads had, before any hook of ours has run there: so the pid is asked, too. */
+static int is_ours(const struct pyipc_channel *c, uint32_t extent)
+{
+	/* In this order: who sees by the count that somebody took it sees then that it is theirs. */
+	return extent < EXTENTS && c->me.id != 0 && c->me.pid == getpid() && !pyipc_arena_is_sent(c, extent)
+	       && owner_of_extent(c, extent) == c->me.id;
+}
+
 /* A kept message is done with: if this process dies from now on, it does not come back. */
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent)
 {
-	/* In this order: who sees by the count that somebody took it sees then that it is theirs. */
-	if (extent >= EXTENTS || c->me.id == 0 || pyipc_arena_is_sent(c, extent)
-	    || owner_of_extent(c, extent) != c->me.id)
+	if (!is_ours(c, extent))
 		return -EBADMSG;
 	__atomic_store_n(&of(c)->extents[extent].kept, 0, __ATOMIC_RELAXED);
 	return 0;
@@ -191,7 +192,7 @@ enum { NO_MEMBER = 1 << SLOT_BITS };
 /* A message that was kept: another receiver may have it. */
 int pyipc_arena_give_up(struct pyipc_channel *c, uint32_t extent)
 {
-	if (extent >= EXTENTS || c->me.id == 0 || !is_kept(&of(c)->extents[extent]))
+	if (!is_ours(c, extent) || !is_kept(&of(c)->extents[extent]))
 		return -EBADMSG;
 	return give_from(c, extent, c->me.id, NO_MEMBER);
 }
@@ -199,8 +200,7 @@ int pyipc_arena_give_up(struct pyipc_channel *c, uint32_t extent)
 /* Whoever had it has lost it from sight: what was kept comes back, to who looks next; all else is free. */
 int pyipc_now_channel_drop(struct pyipc_channel *c, uint32_t extent)
 {
-	if (extent >= EXTENTS || c->me.id == 0 || owner_of_extent(c, extent) != c->me.id
-	    || pyipc_arena_is_sent(c, extent))
+	if (!is_ours(c, extent))
 		return -EBADMSG;
 	return is_kept(&of(c)->extents[extent]) ? pyipc_arena_give_up(c, extent) : free_from(c, extent, c->me.id);
 }

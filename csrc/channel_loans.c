@@ -18,11 +18,6 @@ static struct extent *extent_of(const struct pyipc_channel *c, uint32_t extent)
 	return &of(c)->extents[extent];
 }
 
-static uint32_t owner_of_extent(const struct pyipc_channel *c, uint32_t extent)
-{
-	return __atomic_load_n(&of(c)->owners[extent], __ATOMIC_ACQUIRE);
-}
-
 /* What it is: each word read once, and checked. */
 static int look_at(const struct pyipc_channel *c, uint32_t extent, struct pyipc_loan *ret_loan)
 {

@@ -54,6 +54,12 @@ static inline void note_processor(uint32_t *processor)
 		__atomic_store_n(processor, this_processor(), __ATOMIC_RELAXED);
 }
 
+/* Acquire: what its owner before has read or written there comes before what the next one writes. */
+static inline uint32_t owner_of_extent(const struct pyipc_channel *c, uint32_t extent)
+{
+	return __atomic_load_n(&of(c)->owners[extent], __ATOMIC_ACQUIRE);
+}
+
 /* Without waiting.  To ask whether an owner lives takes less than a microsecond. */
 static inline int try_lock(struct pyipc_channel *c, uint32_t *guard)
 {

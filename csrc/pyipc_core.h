@@ -43,6 +43,7 @@ struct pyipc_member {
     int32_t life;
     uint32_t id;
     int32_t spins;
+    int32_t pid;
 };
 
 int pyipc_member_join(struct pyipc_member *me, char *roster, int32_t life);

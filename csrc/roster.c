@@ -54,6 +54,7 @@ int pyipc_member_join(struct pyipc_member *me, char *roster_memory, int32_t life
 		__atomic_store_n(&roster->generation[slot], generation, __ATOMIC_RELEASE);
 		me->roster = roster_memory;
 		me->life = life;
+		me->pid = getpid();
 		me->id = (slot + 1) | generation << SLOT_BITS;
 		return 0;
 	}

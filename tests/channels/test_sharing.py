@@ -260,6 +260,62 @@ def test_a_child_does_not_keep_its_dead_parent_alive(channel, fork, with_what):
         os.kill(orphan, signal.SIGKILL)
 
 
+def forks_while_another_thread_has(say, hear, what):
+    import contextlib
+    import os
+    import threading
+
+    import pyipc
+    from pyipc import channels
+
+    def works():
+        if what == "a message":
+            local.held = channel.recv(ack=True)
+        else:
+            local.held = channel.reserve(10)
+            local.held.buf[:] = b"A" * 10
+        has.set()
+        go_on.wait()
+        if what == "a message":
+            local.held.ack()
+        else:
+            local.held.commit()
+        said.append("done")
+
+    channel = channels.Channel(4, 64, 1 << 20)
+    channel.send(b"task")
+    local, has, go_on, said = threading.local(), threading.Event(), threading.Event(), []
+    thread = threading.Thread(target=works)
+    thread.start()
+    has.wait()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)  # Python has dropped by now what the other thread had
+    os.waitpid(pid, 0)
+    if what == "a message":
+        with contextlib.suppress(pyipc.TimedOutError):
+            said.append(channel.recv(timeout=0.3))
+    else:
+        with channel.reserve(10) as other:
+            other.buf[:] = b"B" * 10
+    go_on.set()
+    thread.join()
+    while channel.statistics().depth:
+        said.append(channel.recv())
+    channel.close()
+    say(said)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("a message", ["done"]), ("a reservation", ["done", b"task", b"B" * 10, b"A" * 10])],
+)
+def test_a_fork_takes_nothing_from_the_other_threads(child, what, said):
+    other = child(forks_while_another_thread_has, what, measured=False)
+    assert other.hear() == said
+    assert other.end() == 0
+
+
 def forks_while_threads_are_at_it(say, hear):
     import contextlib
     import os
