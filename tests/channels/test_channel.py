@@ -1303,37 +1303,3 @@ def test_nobody_is_killed_by_sigpipe(child):
     other = child(sends)
     assert other.hear() == ["gone"] * 9
     assert other.end() == 0
-
-
-def looks_while_it_is_closed(say, hear):
-    import contextlib
-    import sys
-    import threading
-    import time
-
-    from pyipc import channels
-
-    def looks():
-        while not over:
-            with contextlib.suppress(ValueError):  # it is closed
-                queues[0].qsize()
-
-    sys.setswitchinterval(1e-6)
-    over, queues = False, [channels.Queue(4, capacity=0)]
-    threads = [threading.Thread(target=looks) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    end = time.monotonic() + 3
-    while time.monotonic() < end:
-        queues[0] = queue = channels.Queue(4, capacity=0)
-        queue.close()
-    over = True
-    for thread in threads:
-        thread.join()
-    say("alive")
-
-
-def test_figures_are_read_while_another_thread_closes(child):
-    other = child(looks_while_it_is_closed, measured=False)
-    assert other.hear() == "alive"
-    assert other.end() == 0
