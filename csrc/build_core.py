@@ -14,7 +14,7 @@ SOURCES = (
     *("sync.c", "lock.c", "semaphore.c", "event.c", "condition.c", "barrier.c", "rwlock.c", "holdings.c"),
     *("file_lock.c", "counters.c", "cell.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
-    *("python_locks.c", "python_values.c"),
+    *("python_loans.c", "python_queues.c", "python_locks.c", "python_values.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

@@ -179,7 +179,7 @@ int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent)
 }
 
 /* Nobody needs it any more. */
-int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent)
+int pyipc_arena_release(struct pyipc_channel *c, uint32_t extent)
 {
 	int result = pyipc_now_channel_acknowledge(c, extent);
 
@@ -390,7 +390,7 @@ int pyipc_channel_reserve(struct pyipc_channel *c, uint64_t size, int64_t deadli
 		return result;
 	result = make_present(c, loan.at + size);
 	if (result < 0) {
-		(void) pyipc_now_channel_release(c, loan.extent);
+		(void) pyipc_arena_release(c, loan.extent);
 		return result;
 	}
 	*ret_loan = loan;
@@ -406,7 +406,7 @@ int pyipc_channel_spare(struct pyipc_channel *c, int64_t deadline_ns, struct pyi
 		return result == -EMSGSIZE ? -ENOSPC : result;
 	result = make_present(c, ret_loan->at + c->slot_size);
 	if (result < 0) {
-		(void) pyipc_now_channel_release(c, ret_loan->extent);
+		(void) pyipc_arena_release(c, ret_loan->extent);
 		ret_loan->extent = EXTENTS;
 	}
 	return result;

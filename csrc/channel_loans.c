@@ -100,7 +100,7 @@ int64_t pyipc_channel_send_long(struct pyipc_channel *c, const char *data, uint6
 	memcpy(c->memory + loan.at, data, size);
 	result = pyipc_channel_commit(c, &loan, size, deadline_ns);
 	if (result < 0)
-		(void) pyipc_now_channel_release(c, loan.extent);
+		(void) pyipc_arena_release(c, loan.extent);
 	return result;
 }
 
@@ -227,7 +227,7 @@ static int take_with_spare(struct pyipc_channel *c, int kept, struct pyipc_loan 
 static void drop_spare(struct pyipc_channel *c, struct pyipc_loan *spare)
 {
 	if (spare->extent != EXTENTS)
-		(void) pyipc_now_channel_release(c, spare->extent);
+		(void) pyipc_arena_release(c, spare->extent);
 	spare->extent = EXTENTS;
 }
 

@@ -216,5 +216,5 @@ int pyipc_channel_wait(struct pyipc_channel *c, int for_data, int64_t deadline_n
  * call would not have to wait now. */
 int pyipc_now_channel_look(struct pyipc_channel *c, int for_data)
 {
-	return c->me.id != 0 && spin_until_ready(c, for_data);
+	return c->me.id != 0 && (pyipc_channel_ready(c, for_data) || spin_until_ready(c, for_data));
 }

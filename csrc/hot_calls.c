@@ -37,17 +37,6 @@ static struct {
 
 /* ---- arguments ---- */
 
-/* Start over in Python: the method _py_NAME, with the same arguments. */
-static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
-			   PyObject *names)
-{
-	PyObject *method = PyObject_GetAttrString(self, name);
-	PyObject *result = method ? start_over(method, args, count, names) : NULL;
-
-	Py_XDECREF(method);
-	return result;
-}
-
 /* No argument, or a timeout. */
 static int at_most_a_timeout(PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
@@ -375,26 +364,6 @@ static struct attachment *checked_attachment(PyObject *handle)
 	return NULL;
 }
 
-static void copy(char *to, const char *from, int64_t size)
-{
-	if (size <= COPY_WITH_GIL) {
-		memcpy(to, from, (size_t) size);
-		return;
-	}
-	Py_BEGIN_ALLOW_THREADS
-	memcpy(to, from, (size_t) size);
-	Py_END_ALLOW_THREADS
-}
-
-static PyObject *copy_out(const char *from, int64_t size)
-{
-	PyObject *bytes = PyBytes_FromStringAndSize(NULL, size);
-
-	if (bytes)
-		copy(PyBytes_AsString(bytes), from, size);
-	return bytes;
-}
-
 /* copy_out(address, size): for what Python has checked and keeps mapped. */
 static PyObject *module_copy_out(PyObject *module, PyObject *args)
 {
@@ -535,17 +504,16 @@ static const struct hot_call *find(const struct hot_call *calls, const char *nam
 static PyObject *module_accelerate(PyObject *module, PyObject *args)
 {
 	PyObject *cls, *python, *fast = NULL, *kept_name = NULL;
-	const struct hot_call *which;
+	const struct hot_call *const tables[] = { hot, pyipc_channel_calls, pyipc_loan_calls, pyipc_queue_calls,
+						  pyipc_value_calls };
+	const struct hot_call *which = NULL;
 	const char *key, *name;
 
 	(void) module;
 	if (!PyArg_ParseTuple(args, "Os", &cls, &key))
 		return NULL;
-	which = find(hot, key);
-	if (!which)
-		which = find(pyipc_channel_calls, key);
-	if (!which)
-		which = find(pyipc_value_calls, key);
+	for (size_t i = 0; !which && i < sizeof tables / sizeof *tables; i++)
+		which = find(tables[i], key);
 	if (!which)
 		return PyErr_Format(PyExc_ValueError, "there is no hot call named %s", key);
 	/* What is before a dot tells calls of one name apart. */

@@ -92,7 +92,6 @@ int pyipc_channel_watch(struct pyipc_channel *c);
 int pyipc_now_channel_look(struct pyipc_channel *c, int for_data);
 int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_ns);
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent);
-int pyipc_now_channel_release(struct pyipc_channel *c, uint32_t extent);
 int pyipc_now_channel_drop(struct pyipc_channel *c, uint32_t extent);
 int pyipc_channel_return(struct pyipc_channel *c, uint32_t extent);
 int pyipc_now_channel_done(struct pyipc_channel *c);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * python_channels.c -- what CPython sees of a channel: the common form of sending and receiving, and
- * memory that is lent.
+ * python_channels.c -- what CPython sees of a channel: the common form of sending and receiving.
  *
  * The rules are those of hot_calls.c.  Two more things are done here.  Where a call would have to wait, it
  * looks for a few microseconds, with the GIL held: an answer that is on its way comes in less time than
@@ -22,31 +21,13 @@
 
 static struct {
 	PyObject *face, *waiting;
-	PyObject *send[2], *receive[1], *send_many[2], *receive_many[2];	/* of their arguments */
-	PyTypeObject *face_type, *loan_type;
+	PyObject *send[2], *receive[2], *send_many[2], *receive_many[2];	/* of their arguments */
+	PyTypeObject *face_type;
 } known;
-
-/* Start over in Python: the method _py_NAME, with the same arguments. */
-static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
-			   PyObject *names)
-{
-	PyObject *method = PyObject_GetAttrString(self, name);
-	PyObject *result = method ? start_over(method, args, count, names) : NULL;
-
-	Py_XDECREF(method);
-	return result;
-}
 
 /* ---- what C knows of a handle, while it is open ---- */
 
-struct face {
-	PyObject_HEAD
-	PyObject *keeps;	/* the memory */
-	struct pyipc_channel *c;
-};
-
-/* A new reference, or NULL: the handle is closed. */
-static struct face *face_of(PyObject *handle)
+struct face *pyipc_face_of(PyObject *handle)
 {
 	PyObject *value = PyObject_GetAttr(handle, known.face);
 
@@ -61,25 +42,28 @@ static void face_dealloc(PyObject *self)
 {
 	PyTypeObject *type = Py_TYPE(self);
 
-	Py_XDECREF(((struct face *) self)->keeps);
+	Py_XDECREF(((struct face *) self)->member);
+	Py_XDECREF(((struct face *) self)->pipes);
 	PyObject_Free(self);
 	Py_DECREF(type);
 }
 
-/* channel_face(keeps, address of the struct pyipc_channel) */
+/* channel_face(member, pipes, address of the struct pyipc_channel) */
 static PyObject *module_face(PyObject *module, PyObject *args)
 {
 	unsigned long long address;
-	PyObject *keeps;
+	PyObject *member, *pipes;
 	struct face *f;
 
 	(void) module;
-	if (!PyArg_ParseTuple(args, "OK", &keeps, &address))
+	if (!PyArg_ParseTuple(args, "OOK", &member, &pipes, &address))
 		return NULL;
 	f = (struct face *) PyType_GenericAlloc(known.face_type, 0);
 	if (f) {
-		Py_INCREF(keeps);
-		f->keeps = keeps;
+		Py_INCREF(member);
+		Py_INCREF(pipes);
+		f->member = member;
+		f->pipes = pipes;
 		f->c = (struct pyipc_channel *) (uintptr_t) address;
 	}
 	return (PyObject *) f;
@@ -112,18 +96,35 @@ static int is_short(PyObject *message, const struct pyipc_channel *c, const char
 	return 1;
 }
 
+int64_t pyipc_send_one(struct pyipc_channel *c, PyObject *message)
+{
+	const char *data;
+	uint32_t size;
+	int64_t sent = 0;
+
+	if (is_short(message, c, &data, &size))
+		return send_soon(c, &data, &size, 1);
+	if (PyBytes_CheckExact(message) && pyipc_now_channel_look(c, 0)) {
+		const char *bytes = PyBytes_AsString(message);
+		Py_ssize_t length = PyBytes_Size(message);
+
+		Py_BEGIN_ALLOW_THREADS
+		sent = pyipc_channel_send_long(c, bytes, (uint64_t) length, 0) == 0;
+		Py_END_ALLOW_THREADS
+	}
+	return sent;
+}
+
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	PyObject *given[2];	/* data, timeout */
-	const char *data;
-	uint32_t size;
 	struct face *f = NULL;
 	int64_t sent = 0;
 
 	if (sort_out(args, count, names, 1, known.send, 2, given) && plain_timeout(given[1]))
-		f = face_of(self);
-	if (f && is_short(given[0], f->c, &data, &size))
-		sent = send_soon(f->c, &data, &size, 1);
+		f = pyipc_face_of(self);
+	if (f)
+		sent = pyipc_send_one(f->c, given[0]);
 	Py_XDECREF((PyObject *) f);
 	return sent == 1 ? none() : in_python(self, "_py_send", args, count, names);
 }
@@ -181,7 +182,7 @@ static PyObject *send_many(PyObject *self, PyObject *const *args, Py_ssize_t cou
 
 	if (sort_out(args, count, names, 1, known.send_many, 2, given) && PyList_CheckExact(given[0])
 	    && all_bytes(given[0]) && plain_timeout(given[1]))
-		f = face_of(self);
+		f = pyipc_face_of(self);
 	if (!f)
 		return in_python(self, "_py_send_many", args, count, names);
 	sent = send_batches(f->c, given[0], 0);
@@ -235,35 +236,62 @@ static int64_t receive_in_time(PyObject *self, struct pyipc_channel *c, char *re
 	return came;
 }
 
-static PyObject *receive_as(PyObject *self, const char *python, PyObject *const *args, Py_ssize_t count,
-			    PyObject *names)
+/* A message of a slot: 1, and it is in ret_data.  -EMSGSIZE if the next one lies in the arena. */
+static int64_t receive_short(PyObject *self, struct face *f, PyObject *timeout, char *ret_data, uint32_t *ret_size)
 {
-	PyObject *given[1];	/* timeout */
+	int64_t came = receive_soon(f->c, ret_data, ret_size, 1);
+
+	if (came == -EAGAIN && (!timeout || timeout == Py_None))
+		came = receive_in_time(self, f->c, ret_data, ret_size);
+	return came;
+}
+
+/* Bytes, or of a long message what `view` makes of its Loan; NULL without an exception to start over. */
+static PyObject *receive_by(PyObject *self, struct face *f, PyObject *timeout, PyObject *(*view)(PyObject *loan))
+{
 	char data[ROOM];
 	uint32_t size;
-	struct face *f = NULL;
-	int64_t came = 0;
+	int64_t came = receive_short(self, f, timeout, data, &size);
+	PyObject *loan = came == -EMSGSIZE ? pyipc_take_loan(f, 0) : NULL;
+	PyObject *result = loan ? view(loan) : NULL;
 
-	if (sort_out(args, count, names, 0, known.receive, 1, given) && plain_timeout(given[0]))
-		f = face_of(self);
-	if (f)
-		came = receive_soon(f->c, data, &size, 1);
-	if (f && came == -EAGAIN && (!given[0] || given[0] == Py_None))
-		came = receive_in_time(self, f->c, data, &size);
-	Py_XDECREF((PyObject *) f);
-	if (came == 1)
-		return PyBytes_FromStringAndSize(data, size);
-	return in_python(self, python, args, count, names);
+	Py_XDECREF(loan);
+	return came == 1 ? PyBytes_FromStringAndSize(data, size) : result;
 }
 
 static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	return receive_as(self, "_py_recv", args, count, names);
+	PyObject *given[2];	/* timeout, ack */
+	PyObject *result = NULL;
+	struct face *f = NULL;
+
+	if (count <= 1 && sort_out(args, count, names, 0, known.receive, 2, given) && plain_timeout(given[0]))
+		f = pyipc_face_of(self);
+	if (f && given[1] == Py_True)
+		result = pyipc_take_message(self, f);
+	else if (f && (!given[1] || given[1] == Py_False))
+		result = receive_by(self, f, given[0], pyipc_loan_bytes);
+	Py_XDECREF((PyObject *) f);
+	return result || PyErr_Occurred() ? result : in_python(self, "_py_recv", args, count, names);
 }
 
-static PyObject *receive_short(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+PyObject *pyipc_receive_data(PyObject *channel, struct face *f, PyObject *timeout)
 {
-	return receive_as(self, "_py__recv_short", args, count, names);
+	return receive_by(channel, f, timeout, PyMemoryView_FromObject);
+}
+
+static PyObject *receive_data(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[1];	/* timeout */
+	PyObject *result = NULL;
+	struct face *f = NULL;
+
+	if (sort_out(args, count, names, 0, known.receive, 1, given) && plain_timeout(given[0]))
+		f = pyipc_face_of(self);
+	if (f)
+		result = pyipc_receive_data(self, f, given[0]);
+	Py_XDECREF((PyObject *) f);
+	return result || PyErr_Occurred() ? result : in_python(self, "_py__recv_data", args, count, names);
 }
 
 static PyObject *list_of(const char *data, const uint32_t *sizes, int64_t count)
@@ -294,7 +322,7 @@ static PyObject *receive_many(PyObject *self, PyObject *const *args, Py_ssize_t 
 
 	if (sort_out(args, count, names, 0, known.receive_many, 2, given) && plain_number(given[0], BATCH, &most)
 	    && most > 0 && plain_timeout(given[1]))
-		f = face_of(self);
+		f = pyipc_face_of(self);
 	if (f)
 		came = receive_soon(f->c, data, sizes, most < BATCH ? (uint32_t) most : BATCH);
 	Py_XDECREF((PyObject *) f);
@@ -303,138 +331,7 @@ static PyObject *receive_many(PyObject *self, PyObject *const *args, Py_ssize_t 
 	return in_python(self, "_py_recv_many", args, count, names);
 }
 
-/* ---- memory that is lent ---- */
-
-/* A message, or a reservation: the exporter at the bottom of every view, which gives it back in its
- * destructor.  It is there before the call that takes something, which C writes into it: so a signal
- * handler that raises finds it owned. */
-struct loan {
-	PyObject_HEAD
-	PyObject *keeps;
-	struct pyipc_channel *c;
-	struct pyipc_loan what;
-};
-
-enum { NOTHING = PYIPC_CHANNEL_EXTENTS };
-
-static void loan_dealloc(PyObject *self)
-{
-	struct loan *l = (struct loan *) self;
-	PyTypeObject *type = Py_TYPE(self);
-
-	if (l->c && l->what.extent != NOTHING)
-		(void) pyipc_now_channel_drop(l->c, l->what.extent);
-	Py_XDECREF(l->keeps);
-	PyObject_Free(self);
-	Py_DECREF(type);
-}
-
-/* Loan(keeps, address of the struct pyipc_channel) */
-static PyObject *loan_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
-{
-	unsigned long long address;
-	PyObject *keeps;
-	struct loan *l;
-
-	(void) keywords;
-	if (!PyArg_ParseTuple(args, "OK", &keeps, &address))
-		return NULL;
-	l = (struct loan *) PyType_GenericAlloc(type, 0);
-	if (l) {
-		Py_INCREF(keeps);
-		l->keeps = keeps;
-		l->what.extent = NOTHING;
-		l->c = (struct pyipc_channel *) (uintptr_t) address;
-	}
-	return (PyObject *) l;
-}
-
-static int loan_getbuffer(PyObject *self, struct buffer *view, int flags)
-{
-	struct loan *l = (struct loan *) self;
-
-	return export_bytes(view, self, l->c->memory + l->what.at, (Py_ssize_t) l->what.size, 0, flags);
-}
-
-static PyObject *loan_view(PyObject *self, PyObject *unused)
-{
-	(void) unused;
-	return PyMemoryView_FromObject(self);
-}
-
-/* It is not ours any more: sent, or given back. */
-static PyObject *loan_forget(PyObject *self, PyObject *unused)
-{
-	(void) unused;
-	((struct loan *) self)->what.extent = NOTHING;
-	return none();
-}
-
-/* A message that was kept goes to another receiver.  It is forgotten first, since we may be the one who
- * gets it next; and in one call, lest a handler that raises come in between. */
-static PyObject *loan_give_back(PyObject *self, PyObject *unused)
-{
-	struct loan *l = (struct loan *) self;
-	uint32_t extent = l->what.extent;
-
-	(void) unused;
-	l->what.extent = NOTHING;
-	Py_BEGIN_ALLOW_THREADS
-	if (pyipc_channel_return(l->c, extent) < 0)
-		(void) pyipc_now_channel_drop(l->c, extent);
-	Py_END_ALLOW_THREADS
-	return none();
-}
-
-static PyObject *loan_address(PyObject *self, void *closure)
-{
-	(void) closure;
-	return PyLong_FromVoidPtr(&((struct loan *) self)->what);
-}
-
-static PyObject *loan_extent(PyObject *self, void *closure)
-{
-	(void) closure;
-	return PyLong_FromUnsignedLong(((struct loan *) self)->what.extent);
-}
-
-static PyObject *loan_redelivered(PyObject *self, void *closure)
-{
-	(void) closure;
-	return PyBool_FromLong(((struct loan *) self)->what.redelivered != 0);
-}
-
 /* ---- putting them in place ---- */
-
-static PyMethodDef loan_methods[] = {
-	{ "view", loan_view, METH_NOARGS, NULL },
-	{ "forget", loan_forget, METH_NOARGS, NULL },
-	{ "give_back", loan_give_back, METH_NOARGS, NULL },
-	{ 0 },
-};
-
-static PyGetSetDef loan_members[] = {
-	{ "_address", loan_address, NULL, NULL, NULL },
-	{ "extent", loan_extent, NULL, NULL, NULL },
-	{ "redelivered", loan_redelivered, NULL, NULL, NULL },
-	{ 0 },
-};
-
-static PyType_Slot loan_slots[] = {
-	{ Py_tp_new, loan_new },
-	{ Py_tp_dealloc, loan_dealloc },
-	{ Py_tp_methods, loan_methods },
-	{ Py_tp_getset, loan_members },
-	{ Py_bf_getbuffer, loan_getbuffer },
-	{ 0, NULL },
-};
-
-static PyType_Spec loan_spec = {
-	.name = "pyipc._core.Loan",
-	.basicsize = sizeof(struct loan),
-	.flags = Py_TPFLAGS_DEFAULT,
-	.slots = loan_slots,
-};
 
 static PyType_Slot face_slots[] = {
 	{ Py_tp_dealloc, face_dealloc },
@@ -457,29 +354,26 @@ const struct hot_call pyipc_channel_calls[] = {
 	{ "channel.send", send, "($self, data, timeout=None)" },
 	{ "channel.send_many", send_many, "($self, messages, timeout=None)" },
 	{ "channel.recv", receive, "($self, timeout=None, *, ack=False)" },
-	{ "channel._recv_short", receive_short, "($self, timeout)" },
+	{ "channel._recv_data", receive_data, "($self, timeout)" },
 	{ "channel.recv_many", receive_many, "($self, most=256, timeout=None)" },
 	{ 0 },
 };
 
 int pyipc_add_channels(PyObject *module)
 {
-	PyObject *loan = PyType_FromSpec(&loan_spec);
 	PyObject *face = PyType_FromSpec(&face_spec);
 
-	known.loan_type = (PyTypeObject *) loan;
 	known.face_type = (PyTypeObject *) face;
 	known.face = PyUnicode_InternFromString("_face");
 	known.waiting = PyUnicode_InternFromString("_waiting");
 	known.send[0] = PyUnicode_InternFromString("data");
 	known.send_many[0] = PyUnicode_InternFromString("messages");
 	known.receive_many[0] = PyUnicode_InternFromString("most");
+	known.receive[1] = PyUnicode_InternFromString("ack");
 	known.send[1] = known.receive[0] = known.send_many[1] = known.receive_many[1]
 		= PyUnicode_InternFromString("timeout");
-	if (!loan || !face)
-		return -1;
-	Py_INCREF(loan);
-	return PyModule_AddObject(module, "Loan", loan) < 0 ? -1 : PyModule_AddFunctions(module, functions);
+	return !face || PyModule_AddFunctions(module, functions) < 0 || pyipc_add_loans(module) < 0
+		       ? -1 : pyipc_add_queues(module);
 }
 
 #endif

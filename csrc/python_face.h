@@ -10,6 +10,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <string.h>
+
 #include "internal.h"
 
 /* In CPython since 3.7 and unchanged; a part of the stable ABI, by name, only from 3.10 on. */
@@ -21,6 +23,26 @@ typedef PyObject *(*fast_call)(PyObject *self, PyObject *const *args, Py_ssize_t
 
 /* Copies up to this size keep the GIL: _COPY_WITH_GIL in _backend/native_*.py. */
 enum { COPY_WITH_GIL = 65536 };
+
+static inline void copy(char *to, const char *from, int64_t size)
+{
+	if (size <= COPY_WITH_GIL) {
+		memcpy(to, from, (size_t) size);
+		return;
+	}
+	Py_BEGIN_ALLOW_THREADS
+	memcpy(to, from, (size_t) size);
+	Py_END_ALLOW_THREADS
+}
+
+static inline PyObject *copy_out(const char *from, int64_t size)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(NULL, size);
+
+	if (bytes)
+		copy(PyBytes_AsString(bytes), from, size);
+	return bytes;
+}
 
 static inline PyObject *none(void)
 {
@@ -50,6 +72,17 @@ static inline PyObject *start_over(PyObject *python, PyObject *const *args, Py_s
 done:
 	Py_XDECREF(positional);
 	Py_XDECREF(keywords);
+	return result;
+}
+
+/* Start over in Python: the method _py_NAME, with the same arguments. */
+static inline PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
+				  PyObject *names)
+{
+	PyObject *method = PyObject_GetAttrString(self, name);
+	PyObject *result = method ? start_over(method, args, count, names) : NULL;
+
+	Py_XDECREF(method);
 	return result;
 }
 

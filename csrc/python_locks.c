@@ -28,7 +28,7 @@ static struct {
 } known;
 
 /* With the handle's own method, which starts over. */
-static PyObject *in_python(struct calls *c, const char *name, PyObject *const *args, Py_ssize_t count,
+static PyObject *by_handle(struct calls *c, const char *name, PyObject *const *args, Py_ssize_t count,
 			   PyObject *names)
 {
 	PyObject *handle = PyWeakref_GetObject(c->handle);	/* borrowed */
@@ -63,7 +63,7 @@ static PyObject *acquire(PyObject *self, PyObject *const *args, Py_ssize_t count
 		Py_INCREF(Py_True);
 		return Py_True;
 	}
-	return in_python(c, "_py_acquire", args, count, names);
+	return by_handle(c, "_py_acquire", args, count, names);
 }
 
 static PyObject *release(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -72,7 +72,7 @@ static PyObject *release(PyObject *self, PyObject *const *args, Py_ssize_t count
 
 	if (c->sync && count == 0 && !names && c->give(c->sync) == 0)
 		return none();
-	return in_python(c, "_py_release", args, count, names);
+	return by_handle(c, "_py_release", args, count, names);
 }
 
 /* ---- the same as a `with` block ---- */

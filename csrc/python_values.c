@@ -46,17 +46,6 @@ static PyObject *part_of(PyObject *handle)
 	return part;
 }
 
-/* Start over in Python: the method _py_NAME, with the same arguments. */
-static PyObject *in_python(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
-			   PyObject *names)
-{
-	PyObject *method = PyObject_GetAttrString(self, name);
-	PyObject *result = method ? start_over(method, args, count, names) : NULL;
-
-	Py_XDECREF(method);
-	return result;
-}
-
 /* A number for the answer, unless the call has to start over. */
 static PyObject *number_or(int64_t number, PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count,
 			   PyObject *names)

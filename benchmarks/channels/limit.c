@@ -251,7 +251,7 @@ static void look(long n)
             if (in.memory[loan.at + at] != mark(i & 1, at))
                 wrong();
         EXPECT(0, pyipc_now_channel_acknowledge(&in, loan.extent));
-        EXPECT(0, pyipc_now_channel_release(&in, loan.extent));
+        EXPECT(0, pyipc_now_channel_drop(&in, loan.extent));
     }
 }
 

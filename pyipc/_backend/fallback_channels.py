@@ -25,13 +25,14 @@ __all__ = (
     "channel_until",
     "channel_watch",
     "loan",
-    "now_channel_acknowledge",
+    "loans_face",
     "now_channel_counts",
     "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_send",
     "now_pipe",
+    "objects_face",
 )
 
 
@@ -55,7 +56,8 @@ channel_reserve = _unsupported
 channel_commit = _unsupported
 channel_take = _unsupported
 loan = _unsupported
-now_channel_acknowledge = _unsupported
+loans_face = _unsupported
+objects_face = _unsupported
 channel_until = _unsupported
 now_channel_done = _unsupported
 channel_join = _unsupported

@@ -28,13 +28,14 @@ __all__ = (
     "channel_until",
     "channel_watch",
     "loan",
-    "now_channel_acknowledge",
+    "loans_face",
     "now_channel_counts",
     "now_channel_done",
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_send",
     "now_pipe",
+    "objects_face",
 )
 
 channel_memory = lib.pyipc_channel_memory
@@ -62,8 +63,8 @@ def channel_unplug(state: Any) -> None:
     state.data_read = state.data_write = state.space_read = state.space_write = -1
 
 
-def channel_face(keeps: Any, state: Any) -> Any:
-    return core.channel_face(keeps, _address(state)) if HOT else None
+def channel_face(member: Any, pipes: Any, state: Any) -> Any:
+    return core.channel_face(member, pipes, _address(state)) if HOT else None
 
 
 def _address(state: Any) -> int:
@@ -130,12 +131,8 @@ def channel_take(state: Any, kept: bool, loan: Any, deadline: int) -> int:
     return lib.pyipc_channel_take(state, kept, deadline, _what(loan))
 
 
-def now_channel_acknowledge(state: Any, extent: int) -> int:
-    return lib.pyipc_now_channel_acknowledge(state, extent)
-
-
 class _Loan:
-    """What python_channels.c does, where it cannot."""
+    """What python_loans.c does, where it cannot."""
 
     __slots__ = ("_memory", "_state", "what")
 
@@ -150,10 +147,6 @@ class _Loan:
         self._memory = ffi.gc(state.memory, drop)
 
     @property
-    def extent(self) -> int:
-        return self.what.extent
-
-    @property
     def redelivered(self) -> bool:
         return bool(self.what.redelivered)
 
@@ -161,18 +154,31 @@ class _Loan:
         end = self.what.at + self.what.size
         return memoryview(ffi.buffer(self._memory, end))[self.what.at : end]
 
+    def acknowledge(self) -> int:
+        return lib.pyipc_now_channel_acknowledge(self._state, self.what.extent)
+
     def forget(self) -> None:
         self.what.extent = lib.PYIPC_CHANNEL_EXTENTS
 
     def give_back(self) -> None:
-        extent = self.extent
+        extent = self.what.extent
         self.forget()
         if lib.pyipc_channel_return(self._state, extent) < 0:
-            lib.pyipc_now_channel_release(self._state, extent)
+            lib.pyipc_now_channel_drop(self._state, extent)
 
 
 def loan(keeps: Any, state: Any) -> Any:
     return core.Loan(keeps, _address(state)) if HOT else _Loan(keeps, state)
+
+
+def loans_face(message: type, reservation: type) -> None:
+    if HOT:
+        core.loans_face(message, reservation)
+
+
+def objects_face(dumps: Any, loads: Any, loads_in_place: Any) -> None:
+    if HOT:
+        core.objects_face(dumps, loads, loads_in_place)
 
 
 def _what(loan: Any) -> Any:

@@ -412,8 +412,14 @@ class ChannelOps(Protocol):
     def channel_unplug(self, state: Any) -> None:
         """Its pipes are about to be closed; what it has of the memory, it can still give back."""
 
-    def channel_face(self, keeps: Any, state: Any) -> Any:
+    def channel_face(self, member: Any, pipes: Any, state: Any) -> Any:
         """What C needs to stand in for a handle's common calls; None where it cannot."""
+
+    def loans_face(self, message: type, reservation: type) -> Any:
+        """The classes of what it lends: csrc/python_loans.c."""
+
+    def objects_face(self, dumps: Any, loads: Any, loads_in_place: Any) -> Any:
+        """How objects become messages, and again objects: csrc/python_queues.c."""
 
     def now_channel_send(self, state: Any, messages: Sequence[Any]) -> int:
         """Send as many of these as there is room for, each no longer than a slot, or -EAGAIN."""
@@ -445,13 +451,10 @@ class ChannelOps(Protocol):
     def loan(self, keeps: Any, state: Any) -> Any:
         """The owner of a part of the channel's memory, or of none yet.
 
-        It has a `view()`, an `extent`, and whether it is `redelivered`; `give_back()` is to let another
-        have it, `forget()` that it is ours no longer. If it goes, a message that was kept comes back,
-        and the memory of all else is free.
+        It has a `view()`, and whether it is `redelivered`; `acknowledge()` is that it will not come back,
+        or `-errno`, `give_back()` to let another have it, `forget()` that it is ours no longer. If it
+        goes, a message that was kept comes back, and the memory of all else is free.
         """
-
-    def now_channel_acknowledge(self, state: Any, extent: int) -> int:
-        """It will not come back."""
 
     def channel_watch(self, state: Any) -> int:
         """Somebody waits by the receivers' pipe alone: a message shall never be there without a token."""

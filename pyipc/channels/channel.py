@@ -30,7 +30,7 @@ def _bytes_of(data: Any) -> Any:
     return view.cast("B") if view.c_contiguous and view.nbytes else view.tobytes()
 
 
-@ops.accelerate("channel.send", "channel.send_many")
+@ops.accelerate("channel.send", "channel.send_many", "channel.reserve")
 class Sending(End):
     """What who sends can do."""
 
@@ -126,7 +126,7 @@ class Sending(End):
         return Reservation(self, loan)
 
 
-@ops.accelerate("channel.recv", "channel._recv_short", "channel.recv_many")
+@ops.accelerate("channel.recv", "channel._recv_data", "channel.recv_many", "channel.peek")
 class Receiving(End):
     """What who receives can do."""
 
@@ -194,10 +194,14 @@ class Receiving(End):
         """The next message where it lies, to look at without a copy: as `recv(ack=True)`."""
         return self._take(_deadline.by(timeout))
 
-    def _recv_short(self, timeout: float | None) -> bytes | None:
-        """The next message, if it lies in a slot."""
-        result = self._receive(_deadline.by(timeout), self.slot_size, 1)
-        return None if isinstance(result, int) else result[0]
+    def _recv_data(self, timeout: float | None) -> bytes | memoryview:
+        """The next message: one that does not lie in a slot as its memory, writable."""
+        deadline = _deadline.by(timeout)
+        result = self._receive(deadline, self.slot_size, 1)
+        if not isinstance(result, int):
+            return result[0]
+        view: memoryview = self._take_loan(deadline, keep=False).view()
+        return view
 
     def _receive(self, deadline: int, room: int, most: int) -> int | list[bytes]:
         """Messages of slots; -EMSGSIZE if the next is none."""
@@ -206,17 +210,17 @@ class Receiving(End):
             result = self._in_time(deadline, "receive from", ops.channel_receive, room, most)
         return result
 
-    def _take(self, deadline: int, keep: bool = True) -> Message:
+    def _take(self, deadline: int) -> Message:
+        return Message(self, self._take_loan(deadline, keep=True))
+
+    def _take_copy(self, deadline: int) -> bytes:
+        return bytes(self._take_loan(deadline, keep=False).view())
+
+    def _take_loan(self, deadline: int, *, keep: bool) -> Any:
         member = self._part()
         loan = ops.loan(member, member.state)
         self._in_time(deadline, "receive from", ops.channel_take, keep, loan)
-        return Message(self, member, loan)
-
-    def _take_copy(self, deadline: int) -> bytes:
-        message = self._take(deadline, keep=False)
-        data = bytes(message)
-        message.ack()
-        return data
+        return loan
 
     def __iter__(self) -> Iterator[bytes]:
         """Each message, until the end."""

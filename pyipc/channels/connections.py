@@ -60,7 +60,7 @@ class Connection:
             PeerGoneError: Nobody receives any more.
             LimitError: It is longer than the pipe's capacity.
         """
-        objects.send(self._sends(), obj, None)
+        objects.send(self._sends(), *objects.dumps(obj), None)
 
     def recv(self) -> Any:
         """Receive an object, waiting for one.
@@ -68,7 +68,7 @@ class Connection:
         Raises:
             PeerGoneError: Nobody sends any more: the end.
         """
-        return objects.recv(self._receives(), None)
+        return objects.loads(self._receives()._recv_data(None))
 
     def send_bytes(self, buf: Any, offset: int = 0, size: int | None = None) -> None:
         """Send the bytes of a buffer, or *size* of them from *offset* on, as one message."""

@@ -107,7 +107,7 @@ class End(SharedHandle):
         self._pipes: _Pipes | None = pipes
         super().__init__(member)
         self.slots, self.slot_size, self.capacity = ops.now_channel_figures(member.state)[:3]
-        self._face = ops.channel_face((member, pipes), member.state)
+        self._face = ops.channel_face(member, pipes, member.state)
 
     @classmethod
     def _attach(cls: type[Self], memory: int, pipes: Sequence[int]) -> Self:
@@ -196,6 +196,7 @@ class End(SharedHandle):
             warn(complaint, ResourceWarning, 2, self)
 
 
+@ops.accelerate("message.ack", "message.__enter__", "message.__exit__", "message.__del__")
 class Message:
     """A message that stays in the channel's memory until it is acknowledged.
 
@@ -206,11 +207,10 @@ class Message:
         redelivered: Whether somebody had it before, and died or returned it.
     """
 
-    __slots__ = ("_end", "_loan", "_member", "redelivered")
+    __slots__ = ("_end", "_loan", "redelivered")
 
-    def __init__(self, end: End, member: Member, loan: Any) -> None:
+    def __init__(self, end: End, loan: Any) -> None:
         self._end = end
-        self._member = member
         self._loan = loan
         self.redelivered: bool = loan.redelivered
 
@@ -234,7 +234,7 @@ class Message:
     def ack(self) -> None:
         """It is done with: it will not come again. Its memory is free when its last view goes."""
         loan = self._held()
-        result = ops.now_channel_acknowledge(self._member.state, loan.extent)
+        result = loan.acknowledge()
         self._loan = None
         if result < 0:  # a forked child's copy of what its parent has, or a peer's nonsense
             raise self._end._error(result, "acknowledge a message of")
@@ -267,6 +267,7 @@ class Message:
         return f"<message {what}{', redelivered' if self.redelivered else ''}>"
 
 
+@ops.accelerate("reservation.commit", "reservation.__enter__", "reservation.__exit__")
 class Reservation:
     """A part of the channel's memory to write a message into, without a copy; see `reserve()`."""
 
@@ -322,3 +323,6 @@ class Reservation:
             self.commit()
         else:
             self.cancel()
+
+
+ops.loans_face(Message, Reservation)

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import pickle
 import sys
+from copyreg import dispatch_table
 from io import BytesIO
 from struct import pack, unpack_from
 
 from .. import _deadline
 from .._backend import ops
-from .channel import Receiving, Sending
+from .channel import Sending
 from .ends import Reservation
 
 TYPE_CHECKING = False
@@ -31,41 +32,34 @@ _ALIGNMENT = 64
 _SMALL = 1 << 20
 
 
+class _Reducers:
+    """How to pickle what has no way of its own: as `multiprocessing` does, once it is there."""
+
+    def __getitem__(self, cls: type) -> Any:
+        reduction: Any = sys.modules.get("multiprocessing.reduction")
+        if reduction is not None and cls in reduction.ForkingPickler._extra_reducers:
+            return reduction.ForkingPickler._extra_reducers[cls]
+        return dispatch_table[cls]
+
+
 class _Serializer:
     """A pickler that is used again and again: to make one takes as long as a small object."""
 
-    __slots__ = ("_buffers", "_file", "_pickler", "for_multiprocessing")
+    __slots__ = ("buffers", "clear_memo", "dump", "file")
 
     def __init__(self) -> None:
-        self._file = BytesIO()
-        self._buffers: list[memoryview] = []
-        self._pickler = pickler = pickle.Pickler(self._file, 5, buffer_callback=self._leave_out)
-        reduction: Any = sys.modules.get("multiprocessing.reduction")
-        self.for_multiprocessing = reduction is not None
-        if reduction is not None:
-            # What `multiprocessing` can pickle, and others have told it to.
-            from collections import ChainMap
-            from copyreg import dispatch_table
-
-            extra: Any = reduction.ForkingPickler._extra_reducers
-            pickler.dispatch_table = ChainMap(extra, dispatch_table)  # type: ignore[arg-type] # reducers that give less
+        self.file = BytesIO()
+        self.buffers: list[memoryview] = []
+        pickler = pickle.Pickler(self.file, 5, buffer_callback=self._leave_out)
+        pickler.dispatch_table = _Reducers()  # type: ignore[assignment] # all of a mapping that it uses
+        self.dump, self.clear_memo = pickler.dump, pickler.clear_memo
 
     def _leave_out(self, buffer: pickle.PickleBuffer) -> bool:
         view = buffer.raw()
         if view.nbytes < _WORTH_IT:
             return True
-        self._buffers.append(view)
+        self.buffers.append(view)
         return False
-
-    def dumps(self, obj: object) -> tuple[bytes, list[memoryview]]:
-        try:
-            self._pickler.dump(obj)
-            return self._file.getvalue(), self._buffers
-        finally:
-            self._pickler.clear_memo()
-            self._file.seek(0)
-            self._file.truncate()
-            self._buffers = []
 
 
 _idle: list[_Serializer] = []
@@ -77,21 +71,27 @@ def dumps(obj: object) -> tuple[bytes, list[memoryview]]:
         serializer = _idle.pop()
     except IndexError:
         serializer = _Serializer()
-    if not serializer.for_multiprocessing and "multiprocessing.reduction" in sys.modules:
-        serializer = _Serializer()
-    result = serializer.dumps(obj)
-    if len(result[0]) < _SMALL:  # its tables stay as large as they were once
+    file = serializer.file
+    try:
+        serializer.dump(obj)
+        data = file.getvalue()
+    finally:
+        serializer.clear_memo()
+        file.seek(0)
+        file.truncate()
+        buffers = serializer.buffers
+        serializer.buffers = []
+    if len(data) < _SMALL:  # its tables stay as large as they were once
         _idle.append(serializer)
-    return result
+    return data, buffers
 
 
 def _rounded_up(size: int) -> int:
     return -(-size // _ALIGNMENT) * _ALIGNMENT
 
 
-def send(sender: Sending, obj: object, timeout: float | None) -> None:
-    """Send an object; raises as `send` of bytes does, and what pickling it raises."""
-    data, buffers = dumps(obj)
+def send(sender: Sending, data: bytes, buffers: list[memoryview], timeout: float | None) -> None:
+    """Send a pickled object; raises as `send` of bytes does."""
     if not buffers:
         sender.send(data, timeout)
         return
@@ -112,22 +112,15 @@ def _fill(reservation: Reservation, parts: list[Any]) -> None:
         at += _rounded_up(len(part))
 
 
-def recv(receiver: Receiving, timeout: float | None) -> Any:
-    """Receive an object, made upon the channel's memory where it has large buffers.
+def loads(data: bytes | memoryview) -> Any:
+    """An object that was received, made upon the channel's memory where it has large buffers.
 
     That memory is free again when they are gone.
     """
-    deadline = _deadline.by(timeout)
-    data = receiver._recv_short(timeout)
-    if data is not None:
-        return pickle.loads(data)
-    message = receiver._take(deadline, keep=False)
-    view = message._held().view()
-    message.ack()
-    return _load(view)
+    return pickle.loads(data) if isinstance(data, bytes) else _loads_in_place(data)
 
 
-def _load(view: memoryview) -> Any:
+def _loads_in_place(view: memoryview) -> Any:
     if view[:1] != _MARK:
         return pickle.loads(view)
     count = unpack_from("<I", view, 1)[0]
@@ -140,3 +133,6 @@ def _load(view: memoryview) -> Any:
         parts.append(view[at : at + size])
         at += _rounded_up(size)
     return pickle.loads(parts[0], buffers=parts[1:])
+
+
+ops.objects_face(dumps, pickle.loads, _loads_in_place)

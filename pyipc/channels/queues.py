@@ -27,6 +27,7 @@ def _timeout(block: bool, timeout: float | None) -> float | None:
     return timeout if timeout is None or timeout > 0 else 0
 
 
+@ops.accelerate("queue.put", "queue.get")
 class Queue:
     """A queue of objects between processes; `multiprocessing.Queue`, without its thread.
 
@@ -58,8 +59,13 @@ class Queue:
             ValueError: The queue is closed.
             LimitError: The object is longer than the queue's capacity.
         """
+        self._put_pickled(*objects.dumps(obj), block, timeout)
+
+    def _put_pickled(
+        self, data: bytes, buffers: list[memoryview], block: bool, timeout: float | None
+    ) -> None:
         try:
-            objects.send(self._channel, obj, _timeout(block, timeout))
+            objects.send(self._channel, data, buffers, _timeout(block, timeout))
         except (WouldBlockError, TimedOutError):
             from queue import Full
 
@@ -73,11 +79,12 @@ class Queue:
             ValueError: The queue is closed.
         """
         try:
-            return objects.recv(self._channel, _timeout(block, timeout))
+            data = self._channel._recv_data(_timeout(block, timeout))
         except (WouldBlockError, TimedOutError):
             from queue import Empty
 
             raise Empty from None
+        return objects.loads(data)
 
     def put_nowait(self, obj: object) -> None:
         """`put` that does not wait."""

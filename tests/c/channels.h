@@ -175,7 +175,7 @@ static inline int64_t take_by(struct pyipc_channel *c, int kept, int64_t deadlin
 
 static inline int64_t release(struct pyipc_channel *c, const struct pyipc_loan *loan)
 {
-	return pyipc_now_channel_release(c, loan->extent);
+	return pyipc_arena_release(c, loan->extent);
 }
 
 static inline int extents_in_use(const struct world *w)

@@ -229,7 +229,7 @@ static int64_t takes(void)
 
 static int64_t releases(void)
 {
-	int64_t result = pyipc_now_channel_release(&c, below(8) ? loans[below(MOST_LOANS)].extent : (uint32_t) any_size());
+	int64_t result = pyipc_arena_release(&c, below(8) ? loans[below(MOST_LOANS)].extent : (uint32_t) any_size());
 
 	loans_held -= loans_held > 0;
 	return result == 0 ? 1 : result;

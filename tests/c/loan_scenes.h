@@ -289,7 +289,7 @@ static void has_all(struct pyipc_channel *c, struct pyipc_loan *loan)
 
 static void releases(struct pyipc_channel *c, struct pyipc_loan *loan)
 {
-	(void) pyipc_now_channel_release(c, loan->extent);
+	(void) pyipc_arena_release(c, loan->extent);
 }
 
 static void returns(struct pyipc_channel *c, struct pyipc_loan *loan)

@@ -108,7 +108,7 @@ static int64_t take_one(struct pyipc_channel *c, int kept)
 
 	if (result == 0) {
 		count_message(c->memory + loan.at, loan.size, (int) loan.redelivered);
-		(void) pyipc_now_channel_release(c, loan.extent);
+		(void) pyipc_arena_release(c, loan.extent);
 	}
 	return result;
 }

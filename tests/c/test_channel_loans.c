@@ -224,7 +224,7 @@ static void who_keeps_none_gives_none_back_and_nothing_is_given_back_twice(void)
 	EQUAL(0, release(&other, &got));
 	EQUAL(-EBADMSG, release(&other, &got));
 	EQUAL(-EBADMSG, pyipc_channel_return(&other, got.extent));
-	EQUAL(-EBADMSG, pyipc_now_channel_release(&c, EXTENTS));
+	EQUAL(-EBADMSG, pyipc_arena_release(&c, EXTENTS));
 	EQUAL(-EBADMSG, pyipc_channel_return(&c, UINT32_MAX));
 	leave(&c);
 	leave(&other);
@@ -631,7 +631,7 @@ static void what_is_sent_is_not_sent_again(void)
 	EQUAL(-EBADMSG, pyipc_channel_commit(&c, &loan, 10, 0));
 	EQUAL(1, pyipc_now_channel_depth(&c));
 	EQUAL(0, pyipc_channel_take(&c, 0, 0, &got));
-	EQUAL(0, pyipc_now_channel_release(&c, got.extent));
+	EQUAL(0, pyipc_arena_release(&c, got.extent));
 	EQUAL(-EBADMSG, pyipc_channel_commit(&c, &loan, 10, 0));
 	leave(&c);
 	end_world(&w);

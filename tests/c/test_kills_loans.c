@@ -292,7 +292,7 @@ static void memory_is_released(struct scene *s)
 {
 	for (uint32_t i = 0; i < EXTENTS; i++)
 		if (layout_of(&s->w)->owners[i] == s->other.me.id)
-			EQUAL(0, pyipc_now_channel_release(&s->other, i));
+			EQUAL(0, pyipc_arena_release(&s->other, i));
 }
 
 /* It is let go from there, and has it soon: SIGUSR1 stops it. */

@@ -52,9 +52,9 @@ def is_interrupted(say, hear, what, seconds):
 
     def queue():
         with contextlib.suppress(pyipc.WouldBlockError):
-            objects.send(channel, [bytearray(20_000)], 0)
+            objects.send(channel, *objects.dumps([bytearray(20_000)]), 0)
         with contextlib.suppress(pyipc.WouldBlockError):
-            objects.recv(channel, 0)
+            objects.loads(channel._recv_data(0))
 
     def make():
         with channel.reader() as reader:

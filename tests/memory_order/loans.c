@@ -47,7 +47,7 @@ static int take_one(struct pyipc_channel *c, int kept)
 	assert(!loan.redelivered || (KEPT && gone[DIES] && DIES == RECEIVER));
 	assert(!seen_from[from] || loan.redelivered);
 	seen_from[from] = 1;
-	(void) pyipc_now_channel_release(c, loan.extent);
+	(void) pyipc_arena_release(c, loan.extent);
 	return 1;
 }
 
@@ -68,7 +68,7 @@ static void *reserves(void *argument)
 	(void) argument;
 	if (allocate(c, 1, 0, FAR, &loan) == 0) {
 		memory.bytes[loan.at] = 'x';
-		(void) pyipc_now_channel_release(c, loan.extent);
+		(void) pyipc_arena_release(c, loan.extent);
 	}
 	return NULL;
 }
