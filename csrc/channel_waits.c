@@ -142,6 +142,30 @@ static int arm(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
 	return result;
 }
 
+static int keeps(const struct pyipc_channel *c)
+{
+	return __atomic_load_n(&of(c)->received.keeps, __ATOMIC_RELAXED) != 0;
+}
+
+/* How long to sleep without a look around: the longer, the longer nothing came, since each wake costs a
+ * tenth of a millisecond.  But a message that is kept may come back without a token. */
+static const int64_t LONGEST_SLEEP_NS = 4LL * NET_NS;
+
+static int64_t sleep_ns(const struct pyipc_channel *c)
+{
+	int64_t grown_ns = __atomic_load_n(&c->sleep_ns, __ATOMIC_RELAXED);
+
+	return grown_ns == 0 || keeps(c) ? NET_NS : grown_ns;
+}
+
+static void note_sleep(struct pyipc_channel *c, int in_vain)
+{
+	int64_t slept_ns = sleep_ns(c);
+	int64_t next_ns = slept_ns < LONGEST_SLEEP_NS ? 2 * slept_ns : slept_ns;
+
+	__atomic_store_n(&c->sleep_ns, in_vain ? next_ns : 0, __ATOMIC_RELAXED);
+}
+
 /* All sleepers of a pipe wait for the same, so one token wakes whoever can go on; and who is woken and
  * dies has taken nothing away. */
 static int sleep_until_ready(struct pyipc_channel *c, int for_data, int64_t deadline_ns)
@@ -149,15 +173,17 @@ static int sleep_until_ready(struct pyipc_channel *c, int for_data, int64_t dead
 	struct pollfd end = { .fd = for_data ? c->data_read : c->space_read, .events = POLLIN };
 	int64_t now = monotonic_ns();
 	int64_t left = deadline_ns > now ? deadline_ns - now : 0;	/* 0 still learns that it is the end */
-	struct timespec span = ns_to_timespec(left < NET_NS ? left : NET_NS);
+	int64_t most = sleep_ns(c);
+	struct timespec span = ns_to_timespec(left < most ? left : most);
 	int64_t result;
 
 	count_one(&c->sleeps);
 	result = neg_errno(ppoll(&end, 1, &span, NULL));
+	note_sleep(c, result == 0 && left >= most);
 	if (result < 0)
 		return (int) result;
 	if (result == 0)
-		return left < NET_NS ? -ETIMEDOUT : -EINTR;
+		return left < most ? -ETIMEDOUT : -EINTR;
 	if ((end.revents & (POLLIN | POLLHUP)) == POLLHUP)
 		return -EPIPE;
 	return left > 0 ? 0 : -ETIMEDOUT;
@@ -176,11 +202,6 @@ static int sleep_until_returned(struct pyipc_channel *c, int64_t deadline_ns)
 	return pyipc_arena_wait(c, seen, deadline_ns - now < NET_NS ? deadline_ns - now : NET_NS);
 }
 
-static int keeps(const struct pyipc_channel *c)
-{
-	return __atomic_load_n(&of(c)->received.keeps, __ATOMIC_RELAXED) != 0;
-}
-
 /* Of a receiver: a message that has come back is found by the next look. */
 int pyipc_channel_has_come_back(struct pyipc_channel *c)
 {
@@ -190,7 +211,7 @@ int pyipc_channel_has_come_back(struct pyipc_channel *c)
 	return 1;
 }
 
-/* 0: look again.  Once a second it says -EINTR, for signals that came in the instant before it slept, or
+/* 0: look again.  Now and then it says -EINTR, for signals that came in the instant before it slept, or
  * while it was kept busy: *net is when, or 0 at first. */
 int pyipc_channel_wait(struct pyipc_channel *c, int for_data, int64_t deadline_ns, int64_t *net)
 {

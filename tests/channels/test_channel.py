@@ -1303,3 +1303,16 @@ def test_nobody_is_killed_by_sigpipe(child):
     other = child(sends)
     assert other.hear() == ["gone"] * 9
     assert other.end() == 0
+
+
+@here
+def test_who_waits_for_long_looks_around_less_and_less():
+    with channels.Channel(4, 16, 100) as channel:
+        with pytest.raises(pyipc.TimedOutError):
+            channel.recv(timeout=3.2)
+        assert channel.statistics().sleeps == 3  # of 1, 2 and 0.2 s
+        channel.send(b"kept")
+        with channel.peek(), channel.reader() as other:  # which may come back, and then nobody says so
+            with pytest.raises(pyipc.TimedOutError):
+                other.recv(timeout=2.2)
+            assert other.statistics().sleeps == 3  # of 1, 1 and 0.2 s
