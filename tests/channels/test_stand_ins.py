@@ -104,10 +104,19 @@ def test_no_message(channel):
                 call(timeout)
         with pytest.raises(ValueError, match=r"timeout"):
             call(-1)
-    with pytest.raises(TypeError):
-        channel.recv(0, True)
     with pytest.raises(pyipc.WouldBlockError):
         channel.recv(0, ack=True)
+
+
+@pytest.mark.parametrize("data", [b"short", LONG])
+def test_how_it_cannot_be_received(channel, data):
+    channel.send(data)
+    for names in {"wait": 1}, {"timeout": "long"}:
+        with pytest.raises(TypeError):
+            channel.recv(**names)
+    with pytest.raises(TypeError):
+        channel.recv(1.0, True)
+    assert channel.recv() == data
 
 
 @pytest.mark.parametrize("data", [b"short", LONG])
