@@ -34,8 +34,13 @@ def by(timeout: float | None) -> int:
     return 0 if timeout == 0 else after(timeout)
 
 
+def left(deadline: int) -> float:
+    """How many seconds it is until then; less than 0 once it has passed."""
+    return (deadline - monotonic_ns()) / 1e9
+
+
 def nap(length: float, deadline: int) -> float:
     """Sleep a little between two tries, not past *deadline*; gives the next *length*, which begins at 0."""
     length = min(2 * length or _FIRST_NAP, _LONGEST_NAP)
-    sleep(max(0.0, min(length, (deadline - monotonic_ns()) / 1e9)))
+    sleep(max(0.0, min(length, left(deadline))))
     return length

@@ -171,6 +171,33 @@ def bind(
         raise
 
 
+def connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
+    """Connect a socket that does not block to a path of any length; waits while its backlog is full."""
+    raw = os.fsencode(path)
+    folder = ops.Descriptor()
+    try:
+        problem = 0
+        if len(raw) > _LONGEST_PATH:
+            problem = -ops.fd_open(folder, os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY)
+            raw = b"/proc/self/fd/%d/%b" % (folder._number, os.path.basename(raw))
+        problem = problem or _connect_by(sock, raw, deadline)
+    finally:
+        folder._close()
+    if problem:
+        raise error(problem, doing)
+
+
+def _connect_by(sock: socket, address: bytes, deadline: int) -> int:
+    length = 0.0
+    while True:
+        problem = sock.connect_ex(address)
+        if problem != EAGAIN:
+            return problem
+        if monotonic_ns() >= deadline:
+            return ETIMEDOUT
+        length = _deadline.nap(length, deadline)
+
+
 def _split(path: Path) -> tuple[bytes, bytes, bytes]:
     raw = os.fsencode(path)
     folder, name = os.path.split(raw)

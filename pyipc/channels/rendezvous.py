@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import atexit
 import os
-from errno import EACCES, EAGAIN, EPROTO, ETIMEDOUT
+from errno import EACCES, EPROTO
 from socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
 from threading import Thread
-from time import monotonic_ns, sleep
+from time import sleep
 
 from .. import _deadline, _unix_path, fds
 from .._backend import ops
@@ -35,9 +35,6 @@ _GIVES = b"pyipc channel 1"
 _CLIENT_HAS_SECONDS = 5.0
 
 _RETRY_SECONDS = 0.05
-
-# What fits into a sockaddr_un; more goes by way of its directory.
-_LONGEST_PATH = 107
 
 
 # Those of this process that are open.
@@ -187,43 +184,14 @@ def connect(
     deadline = _deadline.by(timeout)
     doing = f"connect to the channel at {os.fsdecode(path)}"
     with socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK) as sock:
-        _connect(sock, path, deadline, doing)
+        _unix_path.connect(sock, path, deadline, doing)
         with fds.peer(sock) as server:
             if server.uid not in _allowed(allow):
                 raise error(EACCES, f"{doing}, which user {server.uid} serves")
         fds.send(sock, _ASKS + end.encode())
-        with fds.receive(sock, 64, _left(deadline)) as message:
+        left = None if deadline == _deadline.FOREVER else max(0.0, _deadline.left(deadline))
+        with fds.receive(sock, 64, left) as message:
             if message.data != _GIVES or len(message.fds) != 1 + len(cls.roles):
                 raise error(EPROTO, doing)
             numbers = [handle.fileno() for handle in message.fds]
             return cls._attach(numbers[0], numbers[1:])
-
-
-def _left(deadline: int) -> float | None:
-    return None if deadline == _deadline.FOREVER else max(0.0, (deadline - monotonic_ns()) / 1e9)
-
-
-def _connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
-    raw = os.fsencode(path)
-    folder = ops.Descriptor()
-    try:
-        problem = 0
-        if len(raw) > _LONGEST_PATH:
-            problem = -ops.fd_open(folder, os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY)
-            raw = b"/proc/self/fd/%d/%s" % (folder._number, os.path.basename(raw))
-        problem = problem or _connect_by(sock, raw, deadline)
-    finally:
-        folder._close()
-    if problem:
-        raise error(problem, doing)
-
-
-def _connect_by(sock: socket, raw: bytes, deadline: int) -> int:
-    length = 0.0
-    while True:
-        problem = sock.connect_ex(raw)
-        if problem != EAGAIN:  # more wait there than its backlog holds
-            return problem
-        if monotonic_ns() >= deadline:
-            return ETIMEDOUT
-        length = _deadline.nap(length, deadline)

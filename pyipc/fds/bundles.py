@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 from errno import EMSGSIZE, EPROTO, ETIMEDOUT
 from struct import Struct
-from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
@@ -194,7 +193,7 @@ class _Countdown:
     def __call__(self) -> float | None:
         if not self._timeout:
             return self._timeout  # None or 0
-        left = (self._deadline - monotonic_ns()) / 1e9
+        left = _deadline.left(self._deadline)
         if left <= 0:  # the other side may keep us busy for ever, with no wait in between
             raise error(ETIMEDOUT, "pass a bundle")
         return left

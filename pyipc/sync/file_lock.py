@@ -189,7 +189,7 @@ class FileLock(Waited):
     def _take_turn(self, deadline: int) -> bool:
         """Wait for the other threads that use this handle."""
         while not self.closed:
-            left = (deadline - monotonic_ns()) / 1e9
+            left = _deadline.left(deadline)
             taken = self._turn.acquire(True, min(left, _LOOK_SECONDS)) if left > 0 else False
             if taken or left <= 0:
                 return taken
