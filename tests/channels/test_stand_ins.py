@@ -26,7 +26,7 @@ def way(request, monkeypatch):
                 stood_in_for += 1
                 if request.param == "Python":
                     monkeypatch.setattr(cls, name[len("_py_") :], method)
-    if not stood_in_for:
+    if request.param == "C" and not stood_in_for:
         pytest.skip("C stands in for nothing here")
 
 
