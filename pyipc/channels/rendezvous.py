@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from contextlib import suppress
 from errno import EACCES, EPROTO
 from socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
 from threading import Thread
@@ -31,8 +32,9 @@ _ASKS = b"pyipc channel 1 "
 _ENDS: dict[bytes, type[End]] = {b"both": Channel, b"reader": Reader, b"writer": Writer}
 _GIVES = b"pyipc channel 1"
 
-# How long a client may take to say what it wants.
+# How long a client may take to say what it wants, and how many may be at it: one more, and the first goes.
 _CLIENT_HAS_SECONDS = 5.0
+_MOST_CLIENTS = 64
 
 _RETRY_SECONDS = 0.05
 
@@ -55,6 +57,43 @@ os.register_at_fork(after_in_child=_forked)
 def _allowed(allow: Collection[int] | None) -> frozenset[int]:
     """Whom to trust with a channel: our own user and root, unless told otherwise."""
     return frozenset((os.geteuid(), 0) if allow is None else allow)
+
+
+class _Clients:
+    """Those who are connected to a server, and have not said yet what they want."""
+
+    def __init__(self, *others: int) -> None:
+        from select import POLLIN, poll
+
+        self._poll = poll()
+        self._events = POLLIN
+        self._all: dict[int, tuple[socket, int]] = {}  # and until when they may; who came first is the first
+        for number in others:
+            self._poll.register(number, POLLIN)
+
+    def add(self, client: socket) -> None:
+        client.setblocking(False)
+        if len(self._all) == _MOST_CLIENTS:
+            self.take(next(iter(self._all))).close()
+        self._all[client.fileno()] = client, _deadline.after(_CLIENT_HAS_SECONDS)
+        self._poll.register(client, self._events)
+
+    def take(self, number: int) -> socket:
+        self._poll.unregister(number)
+        return self._all.pop(number)[0]
+
+    def ready(self) -> list[int]:
+        """Wait until some are, of these or of the others; who has said nothing in time is let go."""
+        left = [_deadline.left(until) for _, until in self._all.values()]
+        ready = [number for number, _ in self._poll.poll(max(0.0, left[0]) * 1000 + 1 if left else None)]
+        for number, (_, until) in list(self._all.items()):
+            if number not in ready and _deadline.left(until) < 0:
+                self.take(number).close()
+        return ready
+
+    def close(self) -> None:
+        for number in list(self._all):
+            self.take(number).close()
 
 
 class Server:
@@ -83,39 +122,48 @@ class Server:
         atexit.register(self.close)
 
     def _run(self) -> None:
-        from select import POLLIN, poll
+        stop, listener = self._stop_reading.fileno(), self._listener.fileno()
+        clients = _Clients(stop, listener)
+        try:
+            while stop not in (ready := clients.ready()):
+                for number in ready:
+                    if number != listener:
+                        with clients.take(number) as client, suppress(OSError):  # that client's loss
+                            self._give(client)
+                if listener in ready:  # last: who comes may put an end to one who is ready
+                    self._accept(clients)
+        finally:
+            clients.close()
 
-        ready = poll()
-        ready.register(self._stop_reading.fileno(), POLLIN)
-        ready.register(self._listener, POLLIN)
-        while all(number != self._stop_reading.fileno() for number, _ in ready.poll()):
-            try:
-                client, _ = self._listener.accept()
-            except BlockingIOError:
-                continue  # it is gone already
-            except OSError:
-                sleep(_RETRY_SECONDS)  # no descriptors: it is still there, and poll(2) says so at once
-                continue
-            with client:
-                try:
-                    self._give(client)
-                except OSError:
-                    continue  # that client's loss
+    def _accept(self, clients: _Clients) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except BlockingIOError:
+            return  # it is gone already
+        except OSError:
+            sleep(_RETRY_SECONDS)  # no descriptors: it is still there, and poll(2) says so at once
+            return
+        try:
+            with fds.peer(client) as peer:
+                allowed = peer.uid in self._allow
+        except OSError:
+            client.close()
+            return
+        if allowed:
+            clients.add(client)
+        else:
+            self.refused += 1
+            client.close()
 
     def _give(self, client: socket) -> None:
-        with fds.peer(client) as peer:
-            if peer.uid not in self._allow:
-                self.refused += 1
-                return
-        client.setblocking(False)
-        with fds.receive(client, 64, _CLIENT_HAS_SECONDS) as message:
+        with fds.receive(client, 64, 0) as message:
             cls = _ENDS.get(message.data[len(_ASKS) :])
         if cls is None or not message.data.startswith(_ASKS):
             return
         memory = reopened(self._channel._part().life.fileno(), os.O_RDWR)
         try:
             pipes = [self._channel._pipe(role) for role in cls.roles]
-            fds.send(client, _GIVES, [memory.fileno(), *pipes], _CLIENT_HAS_SECONDS)
+            fds.send(client, _GIVES, [memory.fileno(), *pipes], 0)
         finally:
             memory._close()
 

@@ -415,14 +415,41 @@ def test_a_client_that_does_not_read_its_answer_costs_nothing(served, path, unti
     until(lambda: len(os.listdir("/proc/self/fd")) == before)  # the server's thread closes the last of them
 
 
-def test_closing_the_server_while_a_client_is_at_it(path, channel, monkeypatch):
-    monkeypatch.setattr(rendezvous, "_CLIENT_HAS_SECONDS", 0.3)
+def test_clients_that_say_nothing_hold_up_nobody(path, channel):
+    server = channels.serve(path, channel)
+    with contextlib.ExitStack() as stack:
+        mute = [stack.enter_context(client_of(path)) for _ in range(5)]
+        begun = time.monotonic()
+        with channels.connect(path, timeout=10) as made:
+            made.send(b"x")
+        server.close()
+        assert time.monotonic() - begun < rendezvous._CLIENT_HAS_SECONDS / 2
+        for sock in mute:
+            sock.settimeout(5)
+            assert sock.recv(100) == b""
+    assert channel.recv() == b"x"
+    assert threading.active_count() == 1
+
+
+def test_one_client_too_many_puts_an_end_to_the_first(path, channel, monkeypatch):
+    monkeypatch.setattr(rendezvous, "_MOST_CLIENTS", 3)
+    with channels.serve(path, channel), contextlib.ExitStack() as stack:
+        mute = [stack.enter_context(client_of(path)) for _ in range(3)]
+        with channels.connect(path, timeout=10):
+            pass
+        mute[0].settimeout(5)
+        assert mute[0].recv(100) == b""
+        mute[1].send(b"pyipc channel 1 both")
+        mute[1].settimeout(5)
+        assert mute[1].recv(100) == b"pyipc channel 1"
+
+
+def test_closing_the_server_while_a_client_is_at_it(path, channel):
     server = channels.serve(path, channel)
     with client_of(path):
-        time.sleep(0.05)  # by then it is looked after; or it never will be
         begun = time.monotonic()
         server.close()
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < rendezvous._CLIENT_HAS_SECONDS / 2
     assert threading.active_count() == 1
 
 
