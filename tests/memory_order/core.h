@@ -57,7 +57,6 @@ void pyipc_guard_wake(uint32_t *guard)
 #undef has_come_back
 #ifdef WITH_ARENA
 #include "../csrc/channel_arena.c"
-#define owner_of_extent owner_of_a_loan
 #define take take_as_loan
 #include "../csrc/channel_loans.c"
 #else

@@ -159,6 +159,10 @@ static inline int poll_pipe(struct pollfd *end)
 
 #define ppoll(end, count, span, mask) poll_pipe(end)
 #define poll(end, count, span) 0
+#define getpid() 0
+
+/* Who dies here dies between two instructions as they are written; and the checker knows no such fence. */
+#define __atomic_signal_fence(order) (void) 0
 
 static const int64_t FAR = INT64_MAX;
 
