@@ -158,12 +158,12 @@ static int64_t sleep_ns(const struct pyipc_channel *c)
 	return grown_ns == 0 || keeps(c) ? NET_NS : grown_ns;
 }
 
-static void note_sleep(struct pyipc_channel *c, int in_vain)
+/* 0: it was not in vain. */
+static void note_sleep(struct pyipc_channel *c, int64_t in_vain_ns)
 {
-	int64_t slept_ns = sleep_ns(c);
-	int64_t next_ns = slept_ns < LONGEST_SLEEP_NS ? 2 * slept_ns : slept_ns;
+	int64_t next_ns = in_vain_ns < LONGEST_SLEEP_NS ? 2 * in_vain_ns : in_vain_ns;
 
-	__atomic_store_n(&c->sleep_ns, in_vain ? next_ns : 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&c->sleep_ns, next_ns, __ATOMIC_RELAXED);
 }
 
 /* All sleepers of a pipe wait for the same, so one token wakes whoever can go on; and who is woken and
@@ -179,7 +179,7 @@ static int sleep_until_ready(struct pyipc_channel *c, int for_data, int64_t dead
 
 	count_one(&c->sleeps);
 	result = neg_errno(ppoll(&end, 1, &span, NULL));
-	note_sleep(c, result == 0 && left >= most);
+	note_sleep(c, result == 0 && left >= most ? most : 0);
 	if (result < 0)
 		return (int) result;
 	if (result == 0)

@@ -254,24 +254,36 @@ static PyObject *enter(PyObject *self, PyObject *const *args, Py_ssize_t count, 
 	return self;
 }
 
+/* NULL without an exception: not so simple. */
+static PyObject *acknowledge_now(PyObject *self)
+{
+	struct loan *l = loan_of(self);
+	PyObject *result = NULL;
+
+	if (l && pyipc_now_channel_acknowledge(l->c, l->what.extent) == 0)
+		result = let_go(self);
+	Py_XDECREF((PyObject *) l);
+	return result;
+}
+
 static PyObject *acknowledge(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	struct loan *l = count == 0 && !names ? loan_of(self) : NULL;
-	int done = l && pyipc_now_channel_acknowledge(l->c, l->what.extent) == 0;
-	PyObject *result = done ? let_go(self) : NULL;
+	PyObject *result = count == 0 && !names ? acknowledge_now(self) : NULL;
 
-	Py_XDECREF((PyObject *) l);
-	return done ? result : in_python(self, "_py_ack", args, count, names);
+	return result || PyErr_Occurred() ? result : in_python(self, "_py_ack", args, count, names);
+}
+
+/* Of a block that ends without an exception. */
+static int plain_exit(PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	return count == 3 && !names && args[0] == Py_None;
 }
 
 static PyObject *message_exit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	struct loan *l = count == 3 && !names && args[0] == Py_None ? loan_of(self) : NULL;
-	int done = l && pyipc_now_channel_acknowledge(l->c, l->what.extent) == 0;
-	PyObject *result = done ? let_go(self) : NULL;
+	PyObject *result = plain_exit(args, count, names) ? acknowledge_now(self) : NULL;
 
-	Py_XDECREF((PyObject *) l);
-	return done ? result : in_python(self, "_py___exit__", args, count, names);
+	return result || PyErr_Occurred() ? result : in_python(self, "_py___exit__", args, count, names);
 }
 
 static PyObject *message_del(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -284,8 +296,9 @@ static PyObject *message_del(PyObject *self, PyObject *const *args, Py_ssize_t c
 	return done ? none() : in_python(self, "_py___del__", args, count, names);
 }
 
-/* The pipes are held meanwhile: another thread may close the handle. */
-static int commit_now(PyObject *self, struct loan *l, uint64_t size)
+/* NULL without an exception: not so simple.  The pipes are held meanwhile: another thread may close the
+ * handle. */
+static PyObject *commit_now(PyObject *self, struct loan *l, uint64_t size)
 {
 	PyObject *end = PyObject_GetAttr(self, known.end);
 	struct face *f = end ? pyipc_face_of(end) : NULL;
@@ -302,7 +315,7 @@ static int commit_now(PyObject *self, struct loan *l, uint64_t size)
 	Py_XDECREF((PyObject *) f);
 	Py_XDECREF(end);
 	PyErr_Clear();
-	return result;
+	return result == 0 ? let_go(self) : NULL;
 }
 
 static PyObject *commit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -310,26 +323,23 @@ static PyObject *commit(PyObject *self, PyObject *const *args, Py_ssize_t count,
 	PyObject *given[2];	/* size, timeout */
 	struct loan *l = NULL;
 	long long size;
-	int done;
-	PyObject *result;
+	PyObject *result = NULL;
 
 	if (sort_out(args, count, names, 0, known.commit, 2, given) && plain_timeout(given[1]))
 		l = loan_of(self);
-	done = l && plain_number(given[0], (long long) l->what.size, &size) && size >= 0
-	       && commit_now(self, l, (uint64_t) size) == 0;
-	result = done ? let_go(self) : NULL;
+	if (l && plain_number(given[0], (long long) l->what.size, &size) && size >= 0)
+		result = commit_now(self, l, (uint64_t) size);
 	Py_XDECREF((PyObject *) l);
-	return done ? result : in_python(self, "_py_commit", args, count, names);
+	return result || PyErr_Occurred() ? result : in_python(self, "_py_commit", args, count, names);
 }
 
 static PyObject *reservation_exit(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	struct loan *l = count == 3 && !names && args[0] == Py_None ? loan_of(self) : NULL;
-	int done = l && commit_now(self, l, l->what.size) == 0;
-	PyObject *result = done ? let_go(self) : NULL;
+	struct loan *l = plain_exit(args, count, names) ? loan_of(self) : NULL;
+	PyObject *result = l ? commit_now(self, l, l->what.size) : NULL;
 
 	Py_XDECREF((PyObject *) l);
-	return done ? result : in_python(self, "_py___exit__", args, count, names);
+	return result || PyErr_Occurred() ? result : in_python(self, "_py___exit__", args, count, names);
 }
 
 /* ---- putting them in place ---- */

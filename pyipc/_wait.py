@@ -55,9 +55,8 @@ def wait(handles: Iterable[Any], timeout: float | None = None) -> list[Any]:
         if ready or monotonic_ns() >= deadline:
             return ready
         for number, event in events.items():
-            if (
-                event & POLLHUP
-            ):  # it stays there: messages that others keep may yet come back, says its own look
+            # It stays so; messages that others keep may yet come back, which its own look finds.
+            if event & POLLHUP:
                 poller.unregister(number)
 
 

@@ -66,26 +66,22 @@ class Sending(End):
             WouldBlockError, TimedOutError, PeerGoneError, LimitError: As `send` does, of the first.
         """
         deadline = _deadline.by(timeout)
-        waiting = [_bytes_of(data) for data in messages]
+        return self._send_all([_bytes_of(data) for data in messages], deadline)
+
+    def _send_all(self, waiting: list[Any], deadline: int, before: int = 0) -> int:
         sent = 0
         while sent < len(waiting):
             result = self._send_some(waiting[sent : sent + _MOST_MESSAGES], deadline)
-            if result < 0 and sent == 0:
+            if result < 0 and before + sent == 0:
                 raise self._error(result, "send to")
             if result < 0:
                 break
             sent += result
-        return sent
+        return before + sent
 
-    def _send_rest(self, messages: list[Any], sent: int, timeout: float | None) -> int:
+    def _send_rest(self, messages: list[Any], before: int, timeout: float | None) -> int:
         """Go on, when C has sent so many already."""
-        try:
-            more: int = self._py_send_many(messages, timeout)  # type: ignore[attr-defined] # accelerate() made it
-            return sent + more
-        except OSError:
-            if sent == 0:
-                raise
-            return sent
+        return self._send_all(messages, _deadline.by(timeout), before)
 
     def _send_some(self, messages: list[Any], deadline: int) -> int:
         """At least the first of these."""

@@ -37,9 +37,8 @@ class _Reducers:
 
     def __getitem__(self, cls: type) -> Any:
         reduction: Any = sys.modules.get("multiprocessing.reduction")
-        if reduction is not None and cls in reduction.ForkingPickler._extra_reducers:
-            return reduction.ForkingPickler._extra_reducers[cls]
-        return dispatch_table[cls]
+        extra = {} if reduction is None else reduction.ForkingPickler._extra_reducers
+        return extra[cls] if cls in extra else dispatch_table[cls]
 
 
 class _Serializer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import os
-from contextlib import suppress
 from errno import EACCES, EPROTO
 from socket import AF_UNIX, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET, socket
 from threading import Thread
@@ -84,8 +83,9 @@ class _Clients:
 
     def ready(self) -> list[int]:
         """Wait until some are, of these or of the others; who has said nothing in time is let go."""
-        left = [_deadline.left(until) for _, until in self._all.values()]
-        ready = [number for number, _ in self._poll.poll(max(0.0, left[0]) * 1000 + 1 if left else None)]
+        first = next(iter(self._all.values()), None)
+        wait = None if first is None else max(0.0, _deadline.left(first[1])) * 1000 + 1
+        ready = [number for number, _ in self._poll.poll(wait)]
         for number, (_, until) in list(self._all.items()):
             if number not in ready and _deadline.left(until) < 0:
                 self.take(number).close()
@@ -128,7 +128,7 @@ class Server:
             while stop not in (ready := clients.ready()):
                 for number in ready:
                     if number != listener:
-                        with clients.take(number) as client, suppress(OSError):  # that client's loss
+                        with clients.take(number) as client:
                             self._give(client)
                 if listener in ready:  # last: who comes may put an end to one who is ready
                     self._accept(clients)
@@ -156,10 +156,15 @@ class Server:
             client.close()
 
     def _give(self, client: socket) -> None:
-        with fds.receive(client, 64, 0) as message:
-            cls = _ENDS.get(message.data[len(_ASKS) :])
-        if cls is None or not message.data.startswith(_ASKS):
-            return
+        try:
+            with fds.receive(client, 64, 0) as message:
+                asked = message.data
+            if asked.startswith(_ASKS) and asked[len(_ASKS) :] in _ENDS:
+                self._send_end(client, _ENDS[asked[len(_ASKS) :]])
+        except OSError:
+            pass  # that client's loss
+
+    def _send_end(self, client: socket, cls: type[End]) -> None:
         memory = reopened(self._channel._part().life.fileno(), os.O_RDWR)
         try:
             pipes = [self._channel._pipe(role) for role in cls.roles]

@@ -204,7 +204,7 @@ class FileLock(Waited):
         return result if self._descriptor is descriptor else -EBADF  # closed meanwhile
 
     def _end_turn(self) -> None:
-        try:  # noqa: SIM105 (the same)
+        try:  # noqa: SIM105 (contextlib takes long to import)
             self._turn.release()
         except RuntimeError:
             pass  # close() in another thread did it

@@ -89,6 +89,7 @@ static struct pyipc_channel *take_part(int who)
 	c->me.id = id_of(who);
 	c->memory = (char *) &memory;
 	c->slots = SLOTS;
+	c->mask = SLOTS - 1;	/* a power of two here */
 	c->slot_size = SLOT_SIZE;
 	c->arena_at = ARENA_AT;
 	c->arena_size = ARENA;

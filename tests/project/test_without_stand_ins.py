@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -53,4 +54,5 @@ def test_the_cases_where_c_would_stand_in(copy):
     options = ["-q", "-p", "no:cacheprovider", "tests/channels/test_stand_ins.py"]
     done = run(copy, "import pyipc, pytest; sys.exit(pytest.main(sys.argv[1:]))", *options)
     assert done.returncode == 0, done.stdout
-    assert "45 passed, 45 skipped" in done.stdout
+    passed, skipped = map(int, re.search(r"(\d+) passed, (\d+) skipped", done.stdout).groups())
+    assert passed == skipped > 0  # those in Python, and those in C
