@@ -65,6 +65,6 @@ int pyipc_channel_open(struct pyipc_channel *c, char *memory, uint64_t size, int
 	c->arena_size = size - (uint64_t) needed;
 	c->spares_size = c->arena_size > spares_size(slot_size) ? spares_size(slot_size) : 0;
 	c->arena_size -= c->spares_size;
-	c->looked_ns = c->scanned_ns = c->hungry_ns = 0;
+	c->looked_ns = c->scanned_ns = c->hungry_ns = c->waited_ns = 0;
 	return pyipc_member_join(&c->me, memory + offsetof(struct channel, roster), life);
 }

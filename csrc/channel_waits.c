@@ -119,6 +119,33 @@ static int spin_until_ready(struct pyipc_channel *c, int for_data)
 	return 0;
 }
 
+/* What a sleep and a wake cost both ends together, more or less, with processors that go idle. */
+enum { SLEEP_COSTS_NS = 50000, LOOKS = 32 };
+
+/* A receiver looks longer where its wait before this one was about as short as a sleep is long: then not
+ * to sleep is less work for all.  One long wait, and it does this no more.  (Senders that wait for room
+ * do not: there may be more of them than processors, and the receiver wants one.) */
+static int spin_instead_of_sleeping(struct pyipc_channel *c, int64_t since_ns)
+{
+	if (c->me.spins == 0 || __atomic_load_n(&c->waited_ns, __ATOMIC_RELAXED) > 2 * SLEEP_COSTS_NS)
+		return 0;
+	while (!ran_here(&of(c)->sent.processor) && monotonic_ns() - since_ns < SLEEP_COSTS_NS) {
+		for (int i = 0; i < LOOKS; i++) {
+			if (pyipc_channel_ready(c, 1)) {
+				count_one(&c->spins);
+				return 1;
+			}
+			spin_once();
+		}
+	}
+	return 0;
+}
+
+static int spin(struct pyipc_channel *c, int for_data, int64_t since_ns)
+{
+	return spin_until_ready(c, for_data) || (for_data && spin_instead_of_sleeping(c, since_ns));
+}
+
 /* So that who sends knows where we sleep. */
 static void note_own_processor(struct pyipc_channel *c, int for_data)
 {
@@ -224,12 +251,13 @@ int pyipc_channel_wait(struct pyipc_channel *c, int for_data, int64_t deadline_n
 		return -ETIMEDOUT;
 	else if (now >= *net)
 		return -EINTR;
-	if ((deadline_ns > now && spin_until_ready(c, for_data)) || (for_data && pyipc_channel_has_come_back(c)))
+	if ((deadline_ns > now && spin(c, for_data, now)) || (for_data && pyipc_channel_has_come_back(c)))
 		return 0;
 	result = arm(c, for_data, deadline_ns);
 	if (result != 0)
 		return result < 0 ? result : 0;
 	result = sleep_until_ready(c, for_data, deadline_ns);
+	__atomic_store_n(&c->waited_ns, monotonic_ns() - now, __ATOMIC_RELAXED);
 	return result == -EPIPE && for_data && keeps(c) ? sleep_until_returned(c, deadline_ns) : result;
 }
 

@@ -61,7 +61,7 @@ struct pyipc_channel {
     uint64_t arena_at, arena_size, spares_size;
     uint64_t reserved;
     int32_t data_read, data_write, space_read, space_write;
-    int64_t looked_ns, scanned_ns, hungry_ns, sleep_ns;
+    int64_t looked_ns, scanned_ns, hungry_ns, sleep_ns, waited_ns;
     uint64_t spins, sleeps, recoveries;
 };
 

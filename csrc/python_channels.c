@@ -81,38 +81,60 @@ static int64_t send_soon(struct pyipc_channel *c, const char *const *each, const
 	return sent;
 }
 
-/* The bytes of a message of a slot; 0 if it is something else. */
+/* What bytes or a bytearray hold, as long as the GIL is held; 0 if it is something else. */
+static int contents(PyObject *message, const char **ret_data, Py_ssize_t *ret_size)
+{
+	if (PyBytes_CheckExact(message)) {
+		*ret_data = PyBytes_AsString(message);
+		*ret_size = PyBytes_Size(message);
+		return 1;
+	}
+	if (PyByteArray_CheckExact(message)) {
+		*ret_data = PyByteArray_AsString(message);
+		*ret_size = PyByteArray_Size(message);
+		return 1;
+	}
+	return 0;
+}
+
+/* The same of a message of a slot. */
 static int is_short(PyObject *message, const struct pyipc_channel *c, const char **ret_data, uint32_t *ret_size)
 {
 	Py_ssize_t size;
 
-	if (!PyBytes_CheckExact(message))
+	if (!contents(message, ret_data, &size) || size > (Py_ssize_t) c->slot_size)
 		return 0;
-	size = PyBytes_Size(message);
-	if (size > (Py_ssize_t) c->slot_size)
-		return 0;
-	*ret_data = PyBytes_AsString(message);
 	*ret_size = (uint32_t) size;
 	return 1;
+}
+
+static int64_t send_long(struct pyipc_channel *c, PyObject *message)
+{
+	PyObject *pin = PyMemoryView_FromObject(message);	/* a bytearray that is exported keeps its place */
+	const char *data;
+	Py_ssize_t size;
+	int64_t sent = 0;
+
+	if (pin && contents(message, &data, &size)) {
+		Py_BEGIN_ALLOW_THREADS
+		sent = pyipc_channel_send_long(c, data, (uint64_t) size, 0) == 0;
+		Py_END_ALLOW_THREADS
+	}
+	PyErr_Clear();
+	Py_XDECREF(pin);
+	return sent;
 }
 
 int64_t pyipc_send_one(struct pyipc_channel *c, PyObject *message)
 {
 	const char *data;
 	uint32_t size;
-	int64_t sent = 0;
 
 	if (is_short(message, c, &data, &size))
 		return send_soon(c, &data, &size, 1);
-	if (PyBytes_CheckExact(message) && pyipc_now_channel_look(c, 0)) {
-		const char *bytes = PyBytes_AsString(message);
-		Py_ssize_t length = PyBytes_Size(message);
-
-		Py_BEGIN_ALLOW_THREADS
-		sent = pyipc_channel_send_long(c, bytes, (uint64_t) length, 0) == 0;
-		Py_END_ALLOW_THREADS
-	}
-	return sent;
+	if (PyBytes_CheckExact(message) || PyByteArray_CheckExact(message))
+		return pyipc_now_channel_look(c, 0) ? send_long(c, message) : 0;
+	return 0;
 }
 
 static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
@@ -132,7 +154,8 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 /* So much at once: what is copied with the GIL in hand shall take no longer than some microseconds. */
 enum { BATCH = 128, MOST_BYTES = 65536 };
 
-/* Before any is sent: else one that cannot be, further on, would be refused after others had gone. */
+/* Before any is sent: else one that cannot be, further on, would be refused after others had gone.
+ * (And a bytearray might change until the rest is sent.) */
 static int all_bytes(PyObject *list)
 {
 	for (Py_ssize_t i = 0; i < PyList_Size(list); i++)

@@ -173,6 +173,24 @@ def asleep():
     return _asleep
 
 
+@contextlib.contextmanager
+def _costs_little():
+    began, started = time.thread_time(), time.monotonic()
+    yield
+    took = time.monotonic() - started
+    assert time.thread_time() - began < max(0.02, took / 4)
+
+
+@pytest.fixture
+def costs_little():
+    """`with costs_little(): ...`: this thread sleeps there.
+
+    A busy machine makes each wake cost many times as much, and coverage, too; but who looks again and
+    again takes all the time, or half of it beside another suite.
+    """
+    return _costs_little
+
+
 @pytest.fixture
 def key():
     """A key that nobody uses."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import resource
 import select
 import signal
 import threading
@@ -249,16 +248,12 @@ def test_the_end_of_a_grandchild_can_be_waited_for_and_is_its_parents_to_know(ch
 
 @pytest.mark.parametrize("seconds", [0.0001, 0.02, 0.3])
 @pytest.mark.parametrize("name", ["wait", "reap"])
-def test_a_timeout_is_never_early_and_hardly_late_and_costs_no_processor(running, name, seconds):
-    def used():
-        return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-
-    began, started = used(), time.monotonic()
-    with pytest.raises(pyipc.TimedOutError, match=f"pidfd {running.fileno()}"):
+def test_a_timeout_is_never_early_and_hardly_late_and_costs_little(running, name, seconds, costs_little):
+    started = time.monotonic()
+    with costs_little(), pytest.raises(pyipc.TimedOutError, match=f"pidfd {running.fileno()}"):
         getattr(running, name)(seconds)
     took = time.monotonic() - started
     assert seconds <= took < seconds + 0.5  # on a busy machine; the benchmarks measure
-    assert used() - began < max(0.02, took / 4)
     with pytest.raises(pyipc.WouldBlockError):
         getattr(running, name)(0)
 

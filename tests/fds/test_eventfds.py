@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import resource
 import select
 import signal
 import struct
@@ -221,18 +220,13 @@ def wait(request, counter):
 
 
 @pytest.mark.parametrize("seconds", [0.0001, 0.02, 0.3])
-def test_a_timeout_is_never_early_and_hardly_late_and_costs_no_processor(wait, seconds):
+def test_a_timeout_is_never_early_and_hardly_late_and_costs_little(wait, seconds, costs_little):
     eventfd, call, _, untouched = wait
-
-    def used():
-        return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-
-    began, started = used(), time.monotonic()
-    with pytest.raises(pyipc.TimedOutError, match=f"eventfd {eventfd.fileno()}"):
+    started = time.monotonic()
+    with costs_little(), pytest.raises(pyipc.TimedOutError, match=f"eventfd {eventfd.fileno()}"):
         call(seconds)
     took = time.monotonic() - started
     assert seconds <= took < seconds + 0.5  # on a busy machine; the benchmarks measure
-    assert used() - began < max(0.02, took / 4)
     assert untouched()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
 import time
@@ -254,14 +253,9 @@ def test_a_stopped_and_continued_process_still_waits(wait, partner, until, aslee
 # ---- meanwhile ----
 
 
-def test_a_wait_leaves_the_processor_alone(wait):
-    def used():
-        return sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-
-    began, started = used(), time.monotonic()
-    with pytest.raises(pyipc.TimedOutError):
+def test_a_wait_leaves_the_processor_alone(wait, costs_little):
+    with costs_little(), pytest.raises(pyipc.TimedOutError):
         wait.call(0.3)
-    assert used() - began < (time.monotonic() - started) / 4
 
 
 def test_other_threads_run_while_one_waits(wait, waiter, until, asleep):
@@ -274,12 +268,11 @@ def test_other_threads_run_while_one_waits(wait, waiter, until, asleep):
 
 
 @pytest.mark.timeout(20)
-def test_a_socket_that_was_shut_down_for_reading_neither_keeps_us_nor_the_processor(pair, kind):
+def test_a_socket_that_was_shut_down_for_reading_keeps_us_not_long_nor_busy(pair, kind, costs_little):
     """poll(2) says that it is readable, and of datagrams recvmsg(2) says that there are none."""
     ours, _theirs = pair(kind)
     ours.shutdown(socket.SHUT_RD)
-    began, started = time.process_time(), time.monotonic()
-    with pytest.raises((pyipc.TimedOutError, pyipc.PeerGoneError)):
+    started = time.monotonic()
+    with costs_little(), pytest.raises((pyipc.TimedOutError, pyipc.PeerGoneError)):
         fds.receive(ours, timeout=0.3)
     assert time.monotonic() - started < 0.8
-    assert time.process_time() - began < 0.1
