@@ -7,6 +7,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
+    *("posix_shm.c", "posix_sem.c", "posix_mq.c"),
     *("descriptors.c", "pidfd.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c"),
@@ -15,6 +16,7 @@ SOURCES = (
     *("file_lock.c", "counters.c", "cell.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
     *("python_loans.c", "python_queues.c", "python_locks.c", "python_values.c"),
+    *("python_pairs.c", "python_posix.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.
@@ -64,5 +66,6 @@ ffi.set_source(
     sources=[f"csrc/{name}" for name in SOURCES],
     depends=["csrc/pyipc_core.h", *(f"csrc/{header.name}" for header in HERE.glob("*.h"))],
     include_dirs=["csrc"],
+    libraries=["pthread"],  # of semaphores, in a glibc before 2.34
     extra_compile_args=["-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
 )

@@ -25,14 +25,15 @@
 #include <string.h>
 
 #include "python_channels.h"
+#include "python_posix.h"
 #include "python_values.h"
 
 /* Names and types that never change once the module is made. */
 static struct {
 	PyObject *live, *attachment, *memory;
 	PyObject *acquire[1], *send[3], *receive[2], *read[2], *write[2];	/* of their arguments */
-	PyTypeObject *attachment_type, *message_type;
-	int message_is_plain;
+	PyTypeObject *attachment_type;
+	struct pair_class messages;
 } known;
 
 /* ---- arguments ---- */
@@ -154,50 +155,6 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 	return in_python(self, "_py_send", args, count, names);
 }
 
-/* A pair of these two, which it takes over. */
-static PyObject *pair_of(PyObject *bytes, PyObject *number, PyTypeObject *type)
-{
-	PyObject *pair = type ? PyType_GenericAlloc(type, 2) : PyTuple_New(2);
-
-	if (pair && bytes && number) {
-		(void) PyTuple_SetItem(pair, 0, bytes);
-		(void) PyTuple_SetItem(pair, 1, number);
-		return pair;
-	}
-	Py_XDECREF(pair);
-	Py_XDECREF(bytes);
-	Py_XDECREF(number);
-	return NULL;
-}
-
-static PyObject *message(const char *data, int64_t size, int64_t type)
-{
-	PyObject *bytes = PyBytes_FromStringAndSize(data, size);
-	PyObject *number = PyLong_FromLongLong(type);
-	PyObject *pair, *result;
-
-	if (known.message_is_plain)
-		return pair_of(bytes, number, known.message_type);
-	pair = pair_of(bytes, number, NULL);
-	result = pair ? PyObject_CallFunctionObjArgs((PyObject *) known.message_type, pair, NULL) : NULL;
-	Py_XDECREF(pair);
-	return result;
-}
-
-/* May a Message be made by filling one in?  Not where tuples keep more than their items: newer
- * CPythons keep the hash, too, which only their own constructor knows to leave open. */
-static int is_plain(PyTypeObject *type)
-{
-	PyObject *made = pair_of(PyBytes_FromStringAndSize("?", 1), PyLong_FromLong(1), type);
-	PyObject *right = pair_of(PyBytes_FromStringAndSize("?", 1), PyLong_FromLong(1), NULL);
-	int plain = made && right && PyObject_Hash(made) == PyObject_Hash(right);
-
-	Py_XDECREF(made);
-	Py_XDECREF(right);
-	PyErr_Clear();
-	return plain;
-}
-
 static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
 	union {
@@ -213,7 +170,7 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 	    && type != INT64_MIN && plain_timeout(given[1]))
 		size = pyipc_now_msg_receive(live_id(self), &msg.head, PYIPC_MSG_SMALL, type, 0);
 	if (size >= 0)
-		return message(msg.head.data, size, msg.head.type);
+		return pyipc_pair(&known.messages, msg.head.data, size, msg.head.type);
 	return in_python(self, "_py_receive", args, count, names);
 }
 
@@ -505,7 +462,7 @@ static PyObject *module_accelerate(PyObject *module, PyObject *args)
 {
 	PyObject *cls, *python, *fast = NULL, *kept_name = NULL;
 	const struct hot_call *const tables[] = { hot, pyipc_channel_calls, pyipc_loan_calls, pyipc_queue_calls,
-						  pyipc_value_calls };
+						  pyipc_value_calls, pyipc_posix_calls };
 	const struct hot_call *which = NULL;
 	const char *key, *name;
 
@@ -529,19 +486,22 @@ static PyObject *module_accelerate(PyObject *module, PyObject *args)
 	return PyErr_Occurred() ? NULL : none();
 }
 
-/* messages(cls): the class of what receive() returns. */
-static PyObject *module_messages(PyObject *module, PyObject *cls)
+/* messages(cls, name): the class of what a hot call returns that receives. */
+static PyObject *module_messages(PyObject *module, PyObject *args)
 {
+	PyObject *cls;
+	const char *name;
+
 	(void) module;
-	Py_INCREF(cls);
-	known.message_type = (PyTypeObject *) cls;
-	known.message_is_plain = is_plain(known.message_type);
+	if (!PyArg_ParseTuple(args, "Os", &cls, &name))
+		return NULL;
+	pyipc_pair_class(find(pyipc_posix_calls, name) ? &pyipc_posix_messages : &known.messages, cls);
 	return none();
 }
 
 static PyMethodDef functions[] = {
 	{ "accelerate", module_accelerate, METH_VARARGS, NULL },
-	{ "messages", module_messages, METH_O, NULL },
+	{ "messages", module_messages, METH_VARARGS, NULL },
 	{ "attach", module_attach, METH_VARARGS, NULL },
 	{ "adopt", module_adopt, METH_O, NULL },
 	{ "map", module_map, METH_VARARGS, NULL },
@@ -621,7 +581,8 @@ int pyipc_now_add_hot_calls(void)
 	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);
 	if (!module || !operations || !known.attachment_type
 	    || PyModule_AddObject(module, "Operations", operations) < 0
-	    || PyModule_AddFunctions(module, functions) < 0 || pyipc_add_channels(module) < 0) {
+	    || PyModule_AddFunctions(module, functions) < 0 || pyipc_add_channels(module) < 0
+	    || pyipc_add_posix(module) < 0) {
 		PyErr_Clear();
 		return -ENOMEM;
 	}

@@ -277,6 +277,53 @@ int pyipc_now_msg_stat(int id, struct pyipc_msg_stat *ret_stat);
 int pyipc_now_msg_set(int id, int64_t uid, int64_t gid, int64_t mode, int64_t max_bytes);
 int pyipc_msg_remove(int id);
 
+/* ---- POSIX shared memory (posix_shm.c): names without the slash ---- */
+
+int pyipc_posix_shm_create(int mode, int32_t *ret_fd);
+int pyipc_posix_shm_link(int number, const char *name);
+int pyipc_posix_shm_open(const char *name, int read_only, int32_t *ret_fd);
+int pyipc_posix_shm_resize(int number, uint64_t size);
+int pyipc_posix_shm_unlink(const char *name);
+int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset);
+int64_t pyipc_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset);
+int64_t pyipc_now_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset);
+int64_t pyipc_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset);
+
+/* ---- POSIX semaphores (posix_sem.c): names as the C library has them, with the slash ---- */
+
+enum { PYIPC_POSIX_CREATE = 1, PYIPC_POSIX_EXCLUSIVE = 2 };
+enum { PYIPC_POSIX_SEM_SIZE = 32, PYIPC_POSIX_SEM_MOST = 0x7fffffff };
+
+int pyipc_posix_sem_open(const char *name, int flags, int mode, uint32_t value, int64_t *ret_sem);
+int pyipc_posix_sem_close(char *sem);
+int pyipc_posix_sem_unlink(const char *name);
+int pyipc_now_posix_sem_init(char *sem, uint32_t value);
+int pyipc_now_posix_sem_try(char *sem);
+int pyipc_posix_sem_wait(char *sem, int64_t deadline_ns);
+int pyipc_now_posix_sem_post(char *sem);
+int pyipc_now_posix_sem_value(char *sem);
+
+/* ---- POSIX message queues (posix_mq.c): names without the slash ---- */
+
+enum { PYIPC_POSIX_READ = 4, PYIPC_POSIX_WRITE = 8 };
+enum { PYIPC_NOTIFY_NOBODY, PYIPC_NOTIFY_BY_SIGNAL, PYIPC_NOTIFY_BY_SOCKET };
+enum { PYIPC_NOTIFY_COOKIE = 32 };
+
+struct pyipc_posix_mq_stat {
+    int64_t max_messages, max_size, messages;
+    uint32_t uid, gid, mode;
+};
+
+int pyipc_posix_mq_open(const char *name, int flags, int mode, int64_t max_messages, int64_t max_size,
+                        int32_t *ret_fd);
+int pyipc_posix_mq_unlink(const char *name);
+int pyipc_now_posix_mq_send(const int32_t *fd, const char *data, uint64_t size, uint32_t priority);
+int pyipc_posix_mq_send(const int32_t *fd, const char *data, uint64_t size, uint32_t priority);
+int64_t pyipc_now_posix_mq_receive(const int32_t *fd, char *ret_data, uint64_t room, uint32_t *ret_priority);
+int64_t pyipc_posix_mq_receive(const int32_t *fd, char *ret_data, uint64_t room, uint32_t *ret_priority);
+int pyipc_now_posix_mq_stat(int number, struct pyipc_posix_mq_stat *ret_stat);
+int pyipc_now_posix_mq_notify(int number, int kind, int what, int64_t value);
+
 /* ---- descriptors, each in an int that owns it: -1 is none (descriptors.c) ---- */
 
 enum { PYIPC_READABLE = 1, PYIPC_WRITABLE = 4 };

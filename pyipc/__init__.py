@@ -1,7 +1,7 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
 Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`,
-`pyipc.fds`, `pyipc.memory`, `pyipc.sync`, `pyipc.sysv`.
+`pyipc.fds`, `pyipc.memory`, `pyipc.posix`, `pyipc.sync`, `pyipc.sysv`.
 """
 
 from __future__ import annotations
@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from . import channels as channels
     from . import fds as fds
     from . import memory as memory
+    from . import posix as posix
     from . import sync as sync
     from . import sysv as sysv
     from ._wait import wait as wait
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("channels", "fds", "memory", "sync", "sysv")
+_CHAPTERS = ("channels", "fds", "memory", "posix", "sync", "sysv")
 
 __all__ = (
     "AccessError",
@@ -66,6 +67,7 @@ __all__ = (
     "errors",
     "fds",
     "memory",
+    "posix",
     "sync",
     "sysv",
     "wait",

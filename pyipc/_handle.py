@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     Self = TypeVar("Self", bound="Handle")
 
-_owned: set[ref[Handle]] = set()
+_owned: set[ref[Any]] = set()
 _cleaning_pid = 0
 
 
@@ -59,6 +59,14 @@ def _clean_at_exit(pid: int) -> None:
         multiprocessing.Finalize(None, _close_owned, exitpriority=0)
 
 
+def remove_at_exit(handle: Any) -> None:
+    """Close it when this process ends, which removes what it owns, unless it is closed before."""
+    pid = os.getpid()
+    _owned.add(ref(handle, _owned.discard))
+    if _cleaning_pid != pid:
+        _clean_at_exit(pid)
+
+
 class Handle(Waited):
     """Something in the kernel that we hold by its id.
 
@@ -80,10 +88,8 @@ class Handle(Waited):
         self.key = key
         self.id = self._live = id
         if owner:
-            self._owner_pid = pid = os.getpid()
-            _owned.add(ref(self, _owned.discard))
-            if _cleaning_pid != pid:
-                _clean_at_exit(pid)
+            self._owner_pid = os.getpid()
+            remove_at_exit(self)
 
     def _remove(self, id: int) -> int:
         raise NotImplementedError

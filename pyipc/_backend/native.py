@@ -16,6 +16,7 @@ from .native_mapping import *
 from .native_member import *
 from .native_memory import *
 from .native_passing import *
+from .native_posix import *
 from .native_sysv import *
 from .native_values import *
 
@@ -44,6 +45,9 @@ _CAPABILITIES = (
     "fds.eventfd",
     "fds.pidfd_getfd",
     "memory.grows_whole_or_not",
+    "posix.message_queues",
+    "posix.semaphores",
+    "posix.unnamed_semaphores",
     "channels",
     "sync.counters",
     "sync.latest",
@@ -59,7 +63,7 @@ def accelerate(*methods: str, result: Any = None) -> Callable[[Class], Class]:
     def decorate(cls: Class) -> Class:
         if HOT:
             if result is not None:
-                core.messages(result)
+                core.messages(result, methods[0])
             for method in methods:
                 core.accelerate(cls, method)
         return cls

@@ -47,6 +47,9 @@ Incoming = tuple[
 # Size, seals, size of a huge page or 0, whether the descriptor is for reading only
 MemoryFields = tuple[int, int, int, bool]
 
+# Most messages, longest message, messages now, uid, gid, mode
+PosixQueueFields = tuple[int, int, int, int, int, int]
+
 # What keeps a segment attached: gone with its last reference.
 Attachment = Any
 # What can be read, written and viewed, and keeps its attachment alive meanwhile.
@@ -394,6 +397,89 @@ class MemberOps(Protocol):
         """In a forked child: let go of the parent's part. Calls say -ENOTCONN until it has joined."""
 
 
+class PosixOps(Protocol):
+    """POSIX shared memory, semaphores and queues (shm_, sem_, mq_overview(7)); names without the slash."""
+
+    POSIX_CREATE: int
+    POSIX_EXCLUSIVE: int
+    POSIX_READ: int
+    POSIX_WRITE: int
+    POSIX_SEM_SIZE: int
+    POSIX_SEM_MOST: int
+    NOTIFY_NOBODY: int
+    NOTIFY_BY_SIGNAL: int
+    NOTIFY_BY_SOCKET: int
+
+    def posix_shm_create(self, into: Any, mode: int) -> int:
+        """New shared memory, empty, that has no name yet."""
+
+    def posix_shm_link(self, number: int, name: bytes) -> int:
+        """Give it one; -EEXIST."""
+
+    def posix_shm_open(self, into: Any, name: bytes, read_only: bool) -> int:
+        """What has this name."""
+
+    def posix_shm_resize(self, number: int, size: int) -> int:
+        """Longer or shorter."""
+
+    def posix_shm_unlink(self, name: bytes) -> int:
+        """Take its name away."""
+
+    def posix_shm_read(self, memory: Any, offset: int, size: int) -> Union[int, bytes]:
+        """These bytes; -ENODATA if it has not so many."""
+
+    def posix_shm_write(self, memory: Any, offset: int, data: Any) -> int:
+        """Write these; -ENODATA if it would become longer."""
+
+    def posix_sem_open(self, name: bytes, flags: int, mode: int, value: int) -> Union[int, Any]:
+        """What keeps the semaphore of this name open; mode and value of one that is made."""
+
+    def posix_sem_unlink(self, name: bytes) -> int:
+        """Take its name away."""
+
+    def posix_sem_in(self, memory: memoryview) -> Any:
+        """The unnamed one that lies in these POSIX_SEM_SIZE bytes, which it keeps; -ENOTSUP."""
+
+    def now_posix_sem_init(self, sem: Any, value: int) -> int:
+        """Make an unnamed one of the bytes that are there."""
+
+    def now_posix_sem_try(self, sem: Any) -> int:
+        """Take 1; -EAGAIN of 0."""
+
+    def posix_sem_wait(self, sem: Any, deadline: int) -> int:
+        """Take 1 as soon as there is one."""
+
+    def now_posix_sem_post(self, sem: Any) -> int:
+        """Give 1; -EOVERFLOW."""
+
+    def now_posix_sem_value(self, sem: Any) -> int:
+        """How many there are."""
+
+    def posix_mq_open(
+        self, into: Any, name: bytes, flags: int, mode: int, max_messages: int, max_size: int
+    ) -> int:
+        """The queue of this name; the last three of one that is made."""
+
+    def posix_mq_unlink(self, name: bytes) -> int:
+        """Take its name away."""
+
+    def now_posix_mq_send(self, queue: Any, data: bytes, priority: int) -> int:
+        """-EAGAIN: it is full."""
+
+    def now_posix_mq_receive(self, queue: Any, room: int) -> Union[int, tuple[bytes, int]]:
+        """Data and priority; -EAGAIN: it is empty; -EMSGSIZE: a message may be longer than *room*."""
+
+    def now_posix_mq_stat(self, queue: Any) -> Union[int, PosixQueueFields]:
+        """mq_getattr(3), and whose it is."""
+
+    def now_posix_mq_notify(self, queue: Any, kind: int, what: int, value: int) -> int:
+        """Tell this process, once, of a message that comes to the empty queue: mq_notify(3).
+
+        By the signal *what*, with a value; or by 32 bytes to *what*, a socket of netlink(7), the last of
+        which is 1, or 2 when there will be none; or no more.
+        """
+
+
 class ChannelOps(Protocol):
     """Messages through shared memory: csrc/channel.c."""
 
@@ -705,6 +791,7 @@ class Backend(
     DescriptorOps,
     PassingOps,
     MemoryOps,
+    PosixOps,
     MemberOps,
     ChannelOps,
     FileLockOps,

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * posix_shm.c -- POSIX shared memory: make, give a name, open, read, write, resize, remove.
+ *
+ * What the C library calls shm_open() is a file in /dev/shm, and has been for every C library of Linux.
+ * Here it is opened without it, for the sake of O_TMPFILE: memory is made without a name, gets its size
+ * and its pages, and only then its name.  So nobody ever finds it half made, and who dies on the way
+ * leaves nothing.  shm_open(O_CREAT) has to show an empty segment first.
+ *
+ * Such files cannot be sealed: whoever may write to one may shrink it, and who touches a mapping of what
+ * is gone dies by SIGBUS.  So reading and writing are pread(2) and pwrite(2), which come back short.
+ */
+#define _GNU_SOURCE		/* O_TMPFILE */
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define PLACE "/dev/shm"
+
+static int path_of(const char *name, char *ret_path, size_t room)
+{
+	int length = snprintf(ret_path, room, PLACE "/%s", name);
+
+	return length < 0 || (size_t) length >= room ? -ENAMETOOLONG : 0;
+}
+
+int pyipc_posix_shm_create(int mode, int32_t *ret_fd)
+{
+	return own(neg_errno(open(PLACE, O_TMPFILE | O_RDWR | O_CLOEXEC, mode & 0777)), ret_fd);
+}
+
+/* By way of /proc: to name a descriptor itself takes a capability (AT_EMPTY_PATH, open(2)). */
+int pyipc_posix_shm_link(int number, const char *name)
+{
+	char from[32], to[PATH_MAX];
+	int result = path_of(name, to, sizeof to);
+
+	(void) snprintf(from, sizeof from, "/proc/self/fd/%d", number);
+	return result < 0 ? result
+		: (int) neg_errno(linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW));
+}
+
+/* As shm_open() does: through no link of somebody else's.  And without waiting for the other end, should
+ * it be a fifo. */
+int pyipc_posix_shm_open(const char *name, int read_only, int32_t *ret_fd)
+{
+	int flags = (read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	char path[PATH_MAX];
+	int result = path_of(name, path, sizeof path);
+
+	return result < 0 ? result : own(neg_errno(open(path, flags)), ret_fd);
+}
+
+int pyipc_posix_shm_resize(int number, uint64_t size)
+{
+	return size > INT64_MAX ? -EINVAL : (int) neg_errno(ftruncate(number, (off_t) size));
+}
+
+int pyipc_posix_shm_unlink(const char *name)
+{
+	char path[PATH_MAX];
+	int result = path_of(name, path, sizeof path);
+
+	return result < 0 ? result : (int) neg_errno(unlink(path));
+}
+
+/* All of it, or -ENODATA: somebody has made it smaller. */
+static int64_t whole(int64_t result, uint64_t size)
+{
+	return result >= 0 && (uint64_t) result < size ? -ENODATA : result;
+}
+
+int64_t pyipc_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
+{
+	return whole(neg_errno(pread(number_of(fd), ret_data, size, (off_t) offset)), size);
+}
+
+int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
+{
+	return pyipc_posix_shm_read(fd, ret_data, size, offset);
+}
+
+/* pwrite(2) would make what has shrunk longer again, so it is asked first.  (If it shrinks in between, it
+ * is made longer: nobody can tell that from a write before.) */
+int64_t pyipc_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)
+{
+	int number = number_of(fd);
+	struct stat stat;
+
+	if (fstat(number, &stat) == -1)
+		return -errno;
+	if ((uint64_t) stat.st_size < offset || (uint64_t) stat.st_size - offset < size)
+		return -ENODATA;
+	return whole(neg_errno(pwrite(number, data, size, (off_t) offset)), size);
+}
+
+int64_t pyipc_now_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)
+{
+	return pyipc_posix_shm_write(fd, data, size, offset);
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * python_pairs.c -- how such a message is made.
+ */
+#include <patchlevel.h>		/* PYPY_VERSION */
+#include <pyconfig.h>		/* Py_GIL_DISABLED */
+
+#if !defined(PYPY_VERSION) && !defined(Py_GIL_DISABLED)
+
+#include "python_pairs.h"
+
+/* Of these two, which it takes over. */
+static PyObject *pair_of(PyObject *bytes, PyObject *number, PyTypeObject *type)
+{
+	PyObject *pair = type ? PyType_GenericAlloc(type, 2) : PyTuple_New(2);
+
+	if (pair && bytes && number) {
+		(void) PyTuple_SetItem(pair, 0, bytes);
+		(void) PyTuple_SetItem(pair, 1, number);
+		return pair;
+	}
+	Py_XDECREF(pair);
+	Py_XDECREF(bytes);
+	Py_XDECREF(number);
+	return NULL;
+}
+
+/* May one be made by filling it in?  Not where tuples keep more than their items: newer CPythons keep the
+ * hash, too, which only their own constructor knows to leave open. */
+static int is_plain(PyTypeObject *type)
+{
+	PyObject *made = pair_of(PyBytes_FromStringAndSize("?", 1), PyLong_FromLong(1), type);
+	PyObject *right = pair_of(PyBytes_FromStringAndSize("?", 1), PyLong_FromLong(1), NULL);
+	int plain = made && right && PyObject_Hash(made) == PyObject_Hash(right);
+
+	Py_XDECREF(made);
+	Py_XDECREF(right);
+	PyErr_Clear();
+	return plain;
+}
+
+/* It is kept for as long as the process lives. */
+void pyipc_pair_class(struct pair_class *ret_pairs, PyObject *type)
+{
+	Py_INCREF(type);
+	ret_pairs->type = (PyTypeObject *) type;
+	ret_pairs->is_plain = is_plain(ret_pairs->type);
+}
+
+PyObject *pyipc_pair(const struct pair_class *pairs, const char *data, int64_t size, int64_t number)
+{
+	PyObject *bytes = PyBytes_FromStringAndSize(data, size);
+	PyObject *integer = PyLong_FromLongLong(number);
+	PyObject *pair, *result;
+
+	if (pairs->is_plain)
+		return pair_of(bytes, integer, pairs->type);
+	pair = pair_of(bytes, integer, NULL);
+	result = pair ? PyObject_CallFunctionObjArgs((PyObject *) pairs->type, pair, NULL) : NULL;
+	Py_XDECREF(pair);
+	return result;
+}
+
+#endif

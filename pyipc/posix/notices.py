@@ -1,0 +1,88 @@
+"""Who is told when a message comes to an empty queue (mq_notify(3)).
+
+The kernel can send a signal, or 32 bytes to a socket of netlink(7); the C library makes its threads of the
+latter. Here the thread is Python's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from _weakref import ref
+from errno import EBUSY
+
+from .._backend import ops
+from ..errors import error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .queues import MessageQueue
+
+_COOKIE = 32  # its last byte says what has happened
+_CAME = 1
+
+
+class Notices:
+    """One request, and the thread that waits for what it brings."""
+
+    def __init__(self, queue: MessageQueue, function: Callable[[], Any], rearm: bool) -> None:
+        self._queue = ref(queue)  # who drops the queue closes it, and that ends the request
+        self._function = function
+        self._rearm = rearm
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        try:
+            self._request(queue)
+            threading.Thread(target=self._run, name=f"notices of {queue.name}", daemon=True).start()
+        except BaseException:  # a signal handler's too
+            self._socket.close()
+            raise
+
+    def _request(self, queue: MessageQueue) -> None:
+        result = ops.now_posix_mq_notify(queue, ops.NOTIFY_BY_SOCKET, self._socket.fileno(), 0)
+        if result < 0:
+            raise _refused(queue, result)
+
+    def _run(self) -> None:
+        with self._socket:
+            while self._socket.recv(_COOKIE)[-1:] == bytes([_CAME]):
+                queue = self._queue()
+                # Before the call: it empties the queue, and what comes then is news.
+                if self._rearm and queue is not None and not queue.closed:
+                    self._request(queue)
+                del queue
+                self._function()
+                if not self._rearm:
+                    break
+
+
+def _refused(queue: MessageQueue, result: int) -> Exception:
+    if result == -EBUSY:
+        return error(EBUSY, f"be notified of {queue}: somebody is already")
+    return queue._error(result, "be notified of")
+
+
+def by_call(queue: MessageQueue, function: Callable[[], Any], rearm: bool) -> Notices:
+    """Call it."""
+    if not callable(function):
+        raise TypeError(f"a function, not {function!r:.50}")
+    return Notices(queue, function, rearm)
+
+
+def by_signal(queue: MessageQueue, signal: int, value: int, rearm: bool) -> Notices | None:
+    """Send it."""
+    if not 1 <= signal <= 64:
+        raise ValueError(f"a signal is 1..64, not {signal}")
+    if rearm:
+        if value:
+            raise ValueError("a signal that comes again and again has no value")
+        return Notices(queue, lambda: os.kill(os.getpid(), signal), rearm)
+    if not -(1 << 31) <= value < 1 << 31:
+        raise ValueError(f"value is -2**31..2**31-1, not {value}")
+    result = ops.now_posix_mq_notify(queue, ops.NOTIFY_BY_SIGNAL, signal, value)
+    if result < 0:
+        raise _refused(queue, result)
+    return None
