@@ -352,6 +352,24 @@ static int attachment_getbuffer(PyObject *self, struct buffer *view, int flags)
 	return export_bytes(view, self, a->address, (Py_ssize_t) a->size, a->read_only, flags);
 }
 
+/* A base of classes that show memory to memoryview(), as Python's own __buffer__ does from 3.12 on:
+ * what is behind the view that __buffer__() gives becomes the exporter, and outlives the object. */
+static int viewed_getbuffer(PyObject *self, struct buffer *view, int flags)
+{
+	PyObject *given = PyObject_CallMethod(self, "__buffer__", "i", flags);
+	PyObject *exporter = given ? PyObject_GetAttrString(given, "obj") : NULL;
+	int result = -1;
+
+	view->obj = NULL;
+	if (exporter && Py_TYPE(exporter) == known.attachment_type)
+		result = attachment_getbuffer(exporter, view, flags);
+	else if (exporter)
+		PyErr_SetString(PyExc_BufferError, "there is no memory to look at");
+	Py_XDECREF(given);
+	Py_XDECREF(exporter);
+	return result;
+}
+
 /* A new reference to the handle's Attachment, or NULL if it has none that may be touched. */
 static struct attachment *checked_attachment(PyObject *handle)
 {
@@ -582,6 +600,18 @@ static PyType_Spec attachment_spec = {
 	.slots = attachment_slots,
 };
 
+static PyType_Slot viewed_slots[] = {
+	{ Py_bf_getbuffer, viewed_getbuffer },
+	{ 0, NULL },
+};
+
+static PyType_Spec viewed_spec = {
+	.name = "pyipc._core.Viewed",
+	.basicsize = sizeof(PyObject),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.slots = viewed_slots,
+};
+
 static PyMethodDef operations_methods[] = {
 	{ "run", (PyCFunction) (void (*)(void)) operations_run, METH_FASTCALL | METH_KEYWORDS,
 	  "run($self, timeout=None)\n--\n\nDo the operations in one step; see SemaphoreSet.op()." },
@@ -609,6 +639,7 @@ int pyipc_now_add_hot_calls(void)
 {
 	PyObject *module = PyImport_AddModule("pyipc._core");	/* borrowed */
 	PyObject *operations = PyType_FromSpec(&operations_spec);
+	PyObject *viewed = PyType_FromSpec(&viewed_spec);
 
 	known.live = PyUnicode_InternFromString("_live");
 	known.attachment = PyUnicode_InternFromString("_attachment");
@@ -619,8 +650,9 @@ int pyipc_now_add_hot_calls(void)
 	known.read[0] = PyUnicode_InternFromString("size");
 	known.read[1] = known.write[1] = PyUnicode_InternFromString("offset");
 	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);
-	if (!module || !operations || !known.attachment_type
+	if (!module || !operations || !viewed || !known.attachment_type
 	    || PyModule_AddObject(module, "Operations", operations) < 0
+	    || PyModule_AddObject(module, "Viewed", viewed) < 0
 	    || PyModule_AddFunctions(module, functions) < 0 || pyipc_add_channels(module) < 0) {
 		PyErr_Clear();
 		return -ENOMEM;

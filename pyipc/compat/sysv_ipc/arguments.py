@@ -1,0 +1,89 @@
+"""Arguments, as functions written in C take them; and how an object is made or found by them."""
+
+from __future__ import annotations
+
+import os
+from errno import EEXIST
+from operator import index
+
+from .errors import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .errors import Kinds
+
+IPC_CREAT = 0o1000
+IPC_EXCL = 0o2000
+IPC_CREX = IPC_CREAT | IPC_EXCL
+IPC_PRIVATE = 0
+
+# Of a C long, which theirs takes a key for; the kernel gets its lower 32 bits.
+KEY_MIN = -(1 << 63)
+KEY_MAX = (1 << 63) - 1
+
+
+def c_int(value: Any) -> int:
+    """*value*, if it fits into a C int."""
+    value = index(value)
+    if not -(1 << 31) <= value < 1 << 31:
+        raise OverflowError(f"{value} does not fit into 32 bits")
+    return int(value)
+
+
+def c_long(value: Any) -> int:
+    """*value*, if it fits into a C long."""
+    value = index(value)
+    if not -(1 << 63) <= value < 1 << 63:
+        raise OverflowError(f"{value} does not fit into 64 bits")
+    return int(value)
+
+
+def c_unsigned(value: Any) -> int:
+    """*value* as a C unsigned long, of which theirs takes the lower bits unseen."""
+    if not isinstance(value, int):
+        raise TypeError(f"an int is needed, not {type(value).__name__}")
+    return value & (1 << 64) - 1
+
+
+def data_of(data: Any) -> Any:
+    """The bytes of *data*; of a str, as UTF-8."""
+    if isinstance(data, str):
+        return data.encode()
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise BufferError("the bytes do not lie one after the other")
+    return data
+
+
+def valid_key(key: int | None) -> int | None:
+    """*key* as the kernel has it, signed and of 32 bits; None stays."""
+    if key is None:
+        return None
+    if not isinstance(key, int):
+        raise TypeError(f"a key is an int or None, not {type(key).__name__}")
+    if not KEY_MIN <= key <= KEY_MAX:
+        raise ValueError(f"a key is {KEY_MIN}..{KEY_MAX}, not {key}")
+    key &= (1 << 32) - 1
+    return key - (1 << 32) if key >> 31 else key
+
+
+def valid_flags(flags: int, key: int | None) -> None:
+    """Refuse what has no meaning."""
+    if flags & IPC_EXCL and not flags & IPC_CREAT:
+        raise ValueError("IPC_EXCL goes with IPC_CREAT only")
+    if key is None and not flags & IPC_EXCL:
+        raise ValueError("without a key there must be IPC_CREX")
+
+
+def get(key: int | None, attempt: Callable[[int], int], kinds: Kinds, kind: str) -> tuple[int, int]:
+    """The key and the id; for None a key that nobody has."""
+    if key is not None:
+        return key, check(attempt(key), kinds, f"open {kind} with key {key}")
+    while True:
+        key = int.from_bytes(os.urandom(4), "little") >> 1
+        id = attempt(key) if key else -EEXIST
+        if id != -EEXIST:
+            return key, check(id, kinds, f"create {kind}")
