@@ -31,6 +31,7 @@
 static struct {
 	PyObject *live, *attachment, *memory;
 	PyObject *acquire[1], *send[3], *receive[2], *read[2], *write[2];	/* of their arguments */
+	PyObject *longest, *compat_send[3], *compat_receive[2];
 	PyTypeObject *attachment_type, *message_type;
 	int message_is_plain;
 } known;
@@ -214,6 +215,57 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 		size = pyipc_now_msg_receive(live_id(self), &msg.head, PYIPC_MSG_SMALL, type, 0);
 	if (size >= 0)
 		return message(msg.head.data, size, msg.head.type);
+	return in_python(self, "_py_receive", args, count, names);
+}
+
+/* The same two with the arguments of sysv_ipc (pyipc/compat), where `_longest` bounds a message. Whether
+ * they may block does not matter as long as they need not. */
+static int64_t longest(PyObject *queue)
+{
+	PyObject *value = PyObject_GetAttr(queue, known.longest);
+	long long size = value ? PyLong_AsLongLong(value) : -1;
+
+	Py_XDECREF(value);
+	if (size == -1)
+		PyErr_Clear();
+	return size;
+}
+
+static int plain_type(PyObject *value, long long by_default, long long *ret_type)
+{
+	return plain_number(value, by_default, ret_type) && *ret_type >= INT32_MIN && *ret_type <= INT32_MAX;
+}
+
+static PyObject *compat_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[3];	/* message, block, type */
+	long long type;
+
+	if (sort_out(args, count, names, 1, known.compat_send, 3, given) && PyBytes_CheckExact(given[0])
+	    && plain_type(given[2], 1, &type) && type > 0 && PyBytes_Size(given[0]) <= longest(self)
+	    && pyipc_now_msg_send(live_id(self), type, PyBytes_AsString(given[0]),
+				  (uint64_t) PyBytes_Size(given[0])) == 0)
+		return none();
+	return in_python(self, "_py_send", args, count, names);
+}
+
+static PyObject *compat_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	union {
+		struct pyipc_msg head;
+		char room[offsetof(struct pyipc_msg, data) + PYIPC_MSG_SMALL];
+	} msg;
+	PyObject *given[2];	/* block, type */
+	long long type;
+	int64_t size = -1, most = longest(self);
+
+	if (most >= 0 && sort_out(args, count, names, 0, known.compat_receive, 2, given)
+	    && plain_type(given[1], 0, &type))
+		size = pyipc_now_msg_receive(live_id(self), &msg.head,
+					     (uint64_t) (most < PYIPC_MSG_SMALL ? most : PYIPC_MSG_SMALL), type, 0);
+	if (size >= 0)
+		return pair_of(PyBytes_FromStringAndSize(msg.head.data, size),
+			       PyLong_FromLongLong(msg.head.type), NULL);
 	return in_python(self, "_py_receive", args, count, names);
 }
 
@@ -475,6 +527,8 @@ static const struct hot_call hot[] = {
 	{ "send", send, "($self, data, type=1, timeout=None)" },
 	{ "receive", receive,
 	  "($self, type=0, timeout=None, *, max_size=None, truncate=False, except_type=None, copy=None)" },
+	{ "compat.send", compat_send, "($self, message, block=True, type=1)" },
+	{ "compat.receive", compat_receive, "($self, block=True, type=0)" },
 	{ "read", read_bytes, "($self, size=None, offset=0)" },
 	{ "write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
 	{ "reattach", reattach, "($self, *, read_only=False, address=None)" },
@@ -647,6 +701,10 @@ int pyipc_now_add_hot_calls(void)
 	known.acquire[0] = known.send[2] = known.receive[1] = PyUnicode_InternFromString("timeout");
 	known.send[0] = known.write[0] = PyUnicode_InternFromString("data");
 	known.send[1] = known.receive[0] = PyUnicode_InternFromString("type");
+	known.longest = PyUnicode_InternFromString("_longest");
+	known.compat_send[0] = PyUnicode_InternFromString("message");
+	known.compat_send[1] = known.compat_receive[0] = PyUnicode_InternFromString("block");
+	known.compat_send[2] = known.compat_receive[1] = known.receive[0];
 	known.read[0] = PyUnicode_InternFromString("size");
 	known.read[1] = known.write[1] = PyUnicode_InternFromString("offset");
 	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from _random import Random
 from errno import EEXIST
 from operator import index
 
@@ -27,10 +27,11 @@ KEY_MAX = (1 << 63) - 1
 
 def c_int(value: Any) -> int:
     """*value*, if it fits into a C int."""
-    value = index(value)
+    if value.__class__ is not int:
+        value = int(index(value))
     if not -(1 << 31) <= value < 1 << 31:
         raise OverflowError(f"{value} does not fit into 32 bits")
-    return int(value)
+    return value  # type: ignore[no-any-return]
 
 
 def c_long(value: Any) -> int:
@@ -78,12 +79,16 @@ def valid_flags(flags: int, key: int | None) -> None:
         raise ValueError("without a key there must be IPC_CREX")
 
 
+_random = Random().random
+_MOST_RANDOM = (1 << 31) - 1  # C and Perl see it as it is, whether they take it for signed or not
+
+
 def get(key: int | None, attempt: Callable[[int], int], kinds: Kinds, kind: str) -> tuple[int, int]:
     """The key and the id; for None a key that nobody has."""
     if key is not None:
         return key, check(attempt(key), kinds, f"open {kind} with key {key}")
     while True:
-        key = int.from_bytes(os.urandom(4), "little") >> 1
-        id = attempt(key) if key else -EEXIST
+        key = 1 + int(_random() * _MOST_RANDOM)
+        id = attempt(key)
         if id != -EEXIST:
             return key, check(id, kinds, f"create {kind}")

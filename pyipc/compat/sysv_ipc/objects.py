@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...errors import IPCError
 from .arguments import c_long
-from .errors import CONTROL, refuse
+from .errors import CONTROL, check, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,28 +45,35 @@ class Kind:
     _id: int
     _key: int
     _kinds = CONTROL
+    _remove: Callable[[int], int]
 
     id = Shown(lambda self: self._id, doc="The kernel's id.")
     key = Shown(lambda self: self._key, doc="The key, as the kernel has it.")
 
+    def _make_held(self) -> Any:
+        raise NotImplementedError
+
+    def _handle(self) -> Any:
+        """What is held, made when it is first needed: most objects are made and operated on, no more."""
+        if self._held is None:
+            self._held = self._make_held()
+        return self._held
+
     def _stat(self) -> Any:
         try:
-            return self._held.stat()
+            return self._handle().stat()
         except IPCError as problem:
             refuse(problem, self._kinds)
 
     def _set(self, name: str, value: int) -> None:
         try:
-            self._held.set(**{name: value})
+            self._handle().set(**{name: value})
         except IPCError as problem:
             refuse(problem, self._kinds)
 
     def remove(self) -> None:
         """Remove the object for everybody."""
-        try:
-            self._held.remove()
-        except IPCError as problem:
-            refuse(problem, self._kinds)
+        check(self._remove(self._id), self._kinds, f"remove {self}")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {self._name!r} object")

@@ -21,6 +21,7 @@ class _Queue(Quiet, sysv.MessageQueue):
     __slots__ = ()
 
 
+@ops.accelerate("compat.send", "compat.receive")
 class MessageQueue(Kind):
     """A queue of messages, made or found by its key.
 
@@ -32,9 +33,10 @@ class MessageQueue(Kind):
     """
 
     __module__ = __package__
-    __slots__ = ("_longest",)
+    __slots__ = ("_live", "_longest")
     _name = "MessageQueue"
     _kinds = CONTROL
+    _remove = staticmethod(ops.msg_remove)
 
     def __init__(
         self, key: int | None, flags: int = 0, mode: int = 0o600, max_message_size: int = 2048
@@ -46,8 +48,12 @@ class MessageQueue(Kind):
         valid_flags(flags, key)
         flags = flags & IPC_CREX | mode
         self._key, self._id = get(key, lambda key: ops.msg_get(key, flags), GET, "message queue")
+        self._live = self._id  # for those that stand in
         self._longest = min(longest, _NO_LIMIT)
-        self._held = _Queue(self._id, self._key, owner=False)
+        self._held = None
+
+    def _make_held(self) -> _Queue:
+        return _Queue(self._id, self._key, owner=False)
 
     def send(self, message: Any, block: object = True, type: int = 1) -> None:
         """Put *message*, bytes or a str, into the queue, waiting for room if *block* is true."""
@@ -63,7 +69,7 @@ class MessageQueue(Kind):
         if ops.now_msg_send(self._id, type, message) == 0:
             return
         try:
-            self._held.send(message, type, None if block else 0)
+            self._handle().send(message, type, None if block else 0)
         except IPCError as problem:
             refuse(problem, MESSAGE)
 
@@ -78,7 +84,7 @@ class MessageQueue(Kind):
         if not isinstance(taken, int):
             return taken
         try:
-            data, type = self._held.receive(type, None if block else 0, max_size=self._longest)
+            data, type = self._handle().receive(type, None if block else 0, max_size=self._longest)
         except IPCError as problem:
             refuse(problem, MESSAGE)
         return data, type

@@ -41,6 +41,7 @@ class Semaphore(Kind):
     __slots__ = ("_block", "_quick", "_undo")
     _name = "Semaphore"
     _kinds = SEMAPHORE
+    _remove = staticmethod(ops.sem_remove)
 
     def __init__(self, key: int | None, flags: int = 0, mode: int = 0o600, initial_value: int = 0) -> None:
         key = valid_key(key)
@@ -63,18 +64,25 @@ class Semaphore(Kind):
                     return id
 
         self._key, self._id = get(key, attempt, SEMAPHORE, "semaphore")
-        self._held = _Set(self._id, self._key, 1, owner=False)
+        self._held = None
         self._block = True
         self._undo = False
         self._quick = self._id  # or, with undo, -1, which the kernel refuses
 
+    def _make_held(self) -> _Set:
+        return _Set(self._id, self._key, 1, owner=False)
+
     def acquire(self, timeout: float | None = None, delta: int = 1) -> None:
         """Take *delta*, waiting until that many are there, or for *timeout* seconds."""
-        if timeout is None and delta is _ONE and ops.now_sem_take(self._quick) == 0:
+        if (
+            delta is _ONE
+            and (timeout is None or (timeout.__class__ is float and timeout >= 0))
+            and ops.now_sem_take(self._quick) == 0
+        ):
             return
         timeout, count = self._patience(timeout), _count(delta)
         try:
-            self._held.acquire(timeout, count=count, undo=self._undo)
+            self._handle().acquire(timeout, count=count, undo=self._undo)
         except IPCError as problem:
             refuse(problem, SEMAPHORE)
 
@@ -84,7 +92,7 @@ class Semaphore(Kind):
             return
         count = _count(delta)
         try:
-            self._held.release(count, undo=self._undo)
+            self._handle().release(count, undo=self._undo)
         except IPCError as problem:
             refuse(problem, SEMAPHORE)
 
@@ -95,7 +103,7 @@ class Semaphore(Kind):
         """Wait until the value is 0, or for *timeout* seconds."""
         timeout = self._patience(timeout)
         try:
-            self._held.wait_zero(timeout)
+            self._handle().wait_zero(timeout)
         except IPCError as problem:
             refuse(problem, SEMAPHORE)
 

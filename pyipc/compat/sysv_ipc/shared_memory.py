@@ -6,7 +6,7 @@ import os
 
 from ... import sysv
 from ..._backend import ops
-from ...errors import IPCError
+from ...errors import IPCError, error
 from .arguments import IPC_CREX, c_int, c_long, c_unsigned, data_of, get, valid_flags, valid_key
 from .errors import ATTACH, CONTROL, GET_SEGMENT, USE_SEGMENT, NotAttachedError, check, refuse
 from .objects import Kind, Quiet, Shown, owner_field, stat_field
@@ -47,6 +47,7 @@ class SharedMemory(Kind, ops.Viewed):  # type: ignore[misc]  # whose class the b
     __slots__ = ("_attached",)
     _name = "SharedMemory"
     _kinds = CONTROL
+    _remove = staticmethod(ops.shm_remove)
     _attached: bool
 
     def __init__(
@@ -79,11 +80,13 @@ class SharedMemory(Kind, ops.Viewed):  # type: ignore[misc]  # whose class the b
     def _attach(self, address: int | None, flags: int) -> None:
         """The first time; later `reattach` does it."""
         read_only = bool(flags & SHM_RDONLY)
-        try:
-            held = _Segment.attach(self._id, read_only=read_only, address=address)
-        except IPCError as problem:
-            refuse(problem, ATTACH)
-        self._held = held
+        attachment = ops.shm_attach(self._id, address or 0, ops.SHM_READ_ONLY if read_only else 0)
+        doing = f"attach segment id {self._id}"
+        if isinstance(attachment, int):
+            refuse(error(-attachment, doing), ATTACH)
+        # Asked after attaching: from then on the id cannot come to mean another segment.
+        size = check(ops.now_shm_size(self._id), ATTACH, doing)
+        self._held = _Segment(self._id, self._key, size, attachment, read_only=read_only, owner=False)
         self._attached = True
 
     def _fill(self, byte: bytes) -> None:
