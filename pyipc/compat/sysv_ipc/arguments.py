@@ -6,14 +6,10 @@ from _random import Random
 from errno import EEXIST
 from operator import index
 
-from .errors import check
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
-
-    from .errors import Kinds
 
 IPC_CREAT = 0o1000
 IPC_EXCL = 0o2000
@@ -59,36 +55,38 @@ def data_of(data: Any) -> Any:
     return data
 
 
-def valid_key(key: int | None) -> int | None:
-    """*key* as the kernel has it, signed and of 32 bits; None stays."""
+def checked(key: Any, flags: Any, mode: Any) -> tuple[int | None, int, int]:
+    """The key as the kernel has it, or None; *flags* and the permission bits of *mode*."""
+    if key.__class__ is not int or not 0 <= key < 1 << 31:
+        key = _key_t(key)
+    if (flags | mode) >> 31:
+        flags, mode = c_int(flags), c_int(mode)
+    if flags & IPC_CREX == IPC_EXCL:
+        raise ValueError("IPC_EXCL goes with IPC_CREAT only")
+    if key is None and not flags & IPC_EXCL:
+        raise ValueError("without a key there must be IPC_CREX")
+    return key, flags, mode & 0o777
+
+
+def _key_t(key: Any) -> int | None:
     if key is None:
         return None
     if not isinstance(key, int):
         raise TypeError(f"a key is an int or None, not {type(key).__name__}")
     if not KEY_MIN <= key <= KEY_MAX:
         raise ValueError(f"a key is {KEY_MIN}..{KEY_MAX}, not {key}")
-    key &= (1 << 32) - 1
-    return key - (1 << 32) if key >> 31 else key
-
-
-def valid_flags(flags: int, key: int | None) -> None:
-    """Refuse what has no meaning."""
-    if flags & IPC_EXCL and not flags & IPC_CREAT:
-        raise ValueError("IPC_EXCL goes with IPC_CREAT only")
-    if key is None and not flags & IPC_EXCL:
-        raise ValueError("without a key there must be IPC_CREX")
+    low = int(key) & (1 << 32) - 1
+    return low - (1 << 32) if low >> 31 else low
 
 
 _random = Random().random
 _MOST_RANDOM = (1 << 31) - 1  # C and Perl see it as it is, whether they take it for signed or not
 
 
-def get(key: int | None, attempt: Callable[[int], int], kinds: Kinds, kind: str) -> tuple[int, int]:
-    """The key and the id; for None a key that nobody has."""
-    if key is not None:
-        return key, check(attempt(key), kinds, f"open {kind} with key {key}")
+def made_with_new_key(attempt: Callable[[int], int]) -> tuple[int, int]:
+    """A key that nobody has, and the id of what was made with it, or -errno."""
     while True:
         key = 1 + int(_random() * _MOST_RANDOM)
         id = attempt(key)
         if id != -EEXIST:
-            return key, check(id, kinds, f"create {kind}")
+            return key, id

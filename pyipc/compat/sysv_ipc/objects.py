@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...errors import IPCError
+from ...errors import IPCError, error
 from .arguments import c_long
-from .errors import CONTROL, check, refuse
+from .errors import CONTROL, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class Kind:
 
     def remove(self) -> None:
         """Remove the object for everybody."""
-        check(self._remove(self._id), self._kinds, f"remove {self}")
+        result = self._remove(self._id)
+        if result < 0:
+            refuse(error(-result, f"remove {self!r}"), self._kinds)
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"cannot pickle {self._name!r} object")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ... import sysv
 from ..._backend import ops
-from ...errors import IPCError
-from .arguments import IPC_CREX, c_int, c_unsigned, data_of, get, valid_flags, valid_key
+from ...errors import IPCError, error
+from .arguments import IPC_CREX, c_int, c_unsigned, checked, data_of, made_with_new_key
 from .errors import CONTROL, GET, MESSAGE, check, refuse
 from .objects import Kind, Quiet, number, owner_field, stat_field
 
@@ -41,15 +41,19 @@ class MessageQueue(Kind):
     def __init__(
         self, key: int | None, flags: int = 0, mode: int = 0o600, max_message_size: int = 2048
     ) -> None:
-        key = valid_key(key)
-        flags, mode, longest = c_int(flags), c_int(mode) & 0o777, c_unsigned(max_message_size)
-        if longest > _MOST:
-            raise ValueError(f"max_message_size is at most {_MOST}, not {longest}")
-        valid_flags(flags, key)
+        key, flags, mode = checked(key, flags, mode)
+        if max_message_size >> 31:
+            max_message_size = _longest(max_message_size)
         flags = flags & IPC_CREX | mode
-        self._key, self._id = get(key, lambda key: ops.msg_get(key, flags), GET, "message queue")
-        self._live = self._id  # for those that stand in
-        self._longest = min(longest, _NO_LIMIT)
+        if key is None:
+            key, id = made_with_new_key(lambda key: ops.msg_get(key, flags))
+        else:
+            id = ops.msg_get(key, flags)
+        if id < 0:
+            refuse(error(-id, f"open message queue with key {key}"), GET)
+        self._key = key
+        self._id = self._live = id  # the latter for those that stand in
+        self._longest = max_message_size
         self._held = None
 
     def _make_held(self) -> _Queue:
@@ -109,6 +113,13 @@ class MessageQueue(Kind):
     gid = owner_field("gid", 0xFFFFFFFF, "The owner's group.")
     cuid = stat_field("creator_uid", "Who made it.")
     cgid = stat_field("creator_gid", "The maker's group.")
+
+
+def _longest(given: Any) -> int:
+    size = c_unsigned(given)
+    if size > _MOST:
+        raise ValueError(f"max_message_size is at most {_MOST}, not {size}")
+    return min(size, _NO_LIMIT)
 
 
 def remove_message_queue(id: int, /) -> None:

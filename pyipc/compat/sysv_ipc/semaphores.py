@@ -6,8 +6,8 @@ from errno import EEXIST, ENOENT
 
 from ... import sysv
 from ..._backend import ops
-from ...errors import IPCError
-from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, c_int, get, valid_flags, valid_key
+from ...errors import IPCError, error
+from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, c_int, checked, made_with_new_key
 from .errors import SEMAPHORE, check, refuse
 from .objects import Kind, Quiet, Shown, number, owner_field, stat_field
 
@@ -44,30 +44,26 @@ class Semaphore(Kind):
     _remove = staticmethod(ops.sem_remove)
 
     def __init__(self, key: int | None, flags: int = 0, mode: int = 0o600, initial_value: int = 0) -> None:
-        key = valid_key(key)
-        flags, mode, initial_value = c_int(flags), c_int(mode), c_int(initial_value)
-        valid_flags(flags, key)
-        mode &= 0o777
+        key, flags, mode = checked(key, flags, mode)
+        if initial_value.__class__ is not int:
+            initial_value = c_int(initial_value)
         if flags & IPC_CREAT and mode & 0o200:
             _valid_value(initial_value)
-
-        def attempt(key: int) -> int:
-            if not flags & IPC_CREAT:
-                return ops.sem_get(key, mode, 0)
-            while True:
-                # One that exists keeps its value: so whether it does has to be known.
-                id = ops.sem_get(key, mode | IPC_CREX, initial_value)
-                if id != -EEXIST or flags & IPC_EXCL:
-                    return id
-                id = ops.sem_get(key, mode, 0)
-                if id != -ENOENT:
-                    return id
-
-        self._key, self._id = get(key, attempt, SEMAPHORE, "semaphore")
-        self._held = None
+        if key is None:
+            key, id = made_with_new_key(lambda key: ops.sem_get(key, mode | IPC_CREX, initial_value))
+        elif flags & IPC_EXCL:
+            id = ops.sem_get(key, mode | IPC_CREX, initial_value)
+        elif flags & IPC_CREAT:
+            id = _found_or_made(key, mode, initial_value)
+        else:
+            id = ops.sem_get(key, mode, 0)
+        if id < 0:
+            refuse(error(-id, f"open semaphore with key {key}"), SEMAPHORE)
+        self._key = key
+        self._id = self._quick = id  # the latter is -1 with undo, and the kernel refuses it
         self._block = True
         self._undo = False
-        self._quick = self._id  # or, with undo, -1, which the kernel refuses
+        self._held = None
 
     def _make_held(self) -> _Set:
         return _Set(self._id, self._key, 1, owner=False)
@@ -170,14 +166,25 @@ class Semaphore(Kind):
     cgid = stat_field("creator_gid", "The maker's group.")
 
 
+def _found_or_made(key: int, mode: int, value: int) -> int:
+    """The id. One that exists keeps its value, so whether it does has to be known."""
+    while True:
+        id = ops.sem_get(key, mode | IPC_CREX, value)
+        if id != -EEXIST:
+            return id
+        id = ops.sem_get(key, mode, 0)
+        if id != -ENOENT:
+            return id
+
+
 def _count(delta: Any) -> int:
     """How many: the sign does not matter."""
-    delta = c_int(delta)
-    if not -(1 << 15) <= delta < 1 << 15:
-        raise OverflowError(f"{delta} does not fit into 16 bits")
-    if delta == 0:
+    count = c_int(delta)
+    if not -(1 << 15) <= count < 1 << 15:
+        raise OverflowError(f"{count} does not fit into 16 bits")
+    if count == 0:
         raise ValueError("The delta must be non-zero")
-    return abs(delta)
+    return abs(count)
 
 
 def _valid_value(value: int) -> int:

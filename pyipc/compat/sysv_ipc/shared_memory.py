@@ -7,7 +7,7 @@ import os
 from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
-from .arguments import IPC_CREX, c_int, c_long, c_unsigned, data_of, get, valid_flags, valid_key
+from .arguments import IPC_CREX, c_int, c_long, c_unsigned, checked, data_of, made_with_new_key
 from .errors import ATTACH, CONTROL, GET_SEGMENT, USE_SEGMENT, NotAttachedError, check, refuse
 from .objects import Kind, Quiet, Shown, owner_field, stat_field
 
@@ -26,11 +26,14 @@ SHM_NORESERVE = 0o10000
 _FILL = 1 << 20  # bytes at once
 
 
+_Viewed: Any = ops.Viewed
+
+
 class _Segment(Quiet, sysv.SharedMemory):
     __slots__ = ()
 
 
-class SharedMemory(Kind, ops.Viewed):  # type: ignore[misc]  # whose class the backend chooses
+class SharedMemory(Kind, _Viewed):  # type: ignore[misc]  # which class it is, the backend says
     """A segment, made or found by its key, and attached.
 
     `memoryview()` of it is the memory itself, for as long as the view or what was made of it lives.
@@ -58,16 +61,22 @@ class SharedMemory(Kind, ops.Viewed):  # type: ignore[misc]  # whose class the b
         size: int = 0,
         init_character: bytes | bytearray = b" ",
     ) -> None:
-        key = valid_key(key)
-        flags, mode, size = c_int(flags) & ~0o777, c_int(mode) & 0o777, c_unsigned(size)
+        key, flags, mode = checked(key, flags, mode)
+        if size >> 63:
+            size = c_unsigned(size)
         if not isinstance(init_character, (bytes, bytearray)) or len(init_character) != 1:
             raise TypeError("init_character is one byte, in a bytes object")
-        valid_flags(flags, key)
+        how = flags & ~0o777 | mode
         exclusive = flags & IPC_CREX == IPC_CREX
         if exclusive and not size:
             size = PAGE_SIZE
-        made = get(key, lambda key: ops.shm_get(key, size, flags | mode), GET_SEGMENT, "segment")
-        self._key, self._id = made
+        if key is None:
+            key, id = made_with_new_key(lambda key: ops.shm_get(key, size, how))
+        else:
+            id = ops.shm_get(key, size, how)
+        if id < 0:
+            refuse(error(-id, f"open segment with key {key}"), GET_SEGMENT)
+        self._key, self._id = key, id
         try:
             self._attach(None, 0 if mode & 0o200 else SHM_RDONLY)
         except BaseException:
@@ -81,11 +90,10 @@ class SharedMemory(Kind, ops.Viewed):  # type: ignore[misc]  # whose class the b
         """The first time; later `reattach` does it."""
         read_only = bool(flags & SHM_RDONLY)
         attachment = ops.shm_attach(self._id, address or 0, ops.SHM_READ_ONLY if read_only else 0)
-        doing = f"attach segment id {self._id}"
-        if isinstance(attachment, int):
-            refuse(error(-attachment, doing), ATTACH)
         # Asked after attaching: from then on the id cannot come to mean another segment.
-        size = check(ops.now_shm_size(self._id), ATTACH, doing)
+        size = attachment if isinstance(attachment, int) else ops.now_shm_size(self._id)
+        if size < 0:
+            refuse(error(-size, f"attach segment id {self._id}"), ATTACH)
         self._held = _Segment(self._id, self._key, size, attachment, read_only=read_only, owner=False)
         self._attached = True
 
