@@ -202,7 +202,16 @@ def _kind_of(call, module, *arguments):
     except (ours.Error, theirs.Error) as problem:
         return type(problem).__name__
     except Exception as problem:
-        likely = (TypeError, OverflowError, MemoryError, BufferError, UnicodeError, ValueError, OSError)
+        likely = (
+            TypeError,
+            AttributeError,
+            OverflowError,
+            MemoryError,
+            BufferError,
+            UnicodeError,
+            ValueError,
+            OSError,
+        )
         return next(kind for kind in likely if isinstance(problem, kind)).__name__
     return "none"
 
@@ -259,15 +268,9 @@ WRONG_CALLS = {
         lambda m, s: s.read(1, 1.0),
         lambda m, s: s.read(1, "1"),
         lambda m, s: s.read(size=1),
-        lambda m, s: s.write(1),
-        lambda m, s: s.write(None),
         lambda m, s: s.write(b"x", -1),
         lambda m, s: s.write(b"x", 4096),
-        lambda m, s: s.write(b"x", "1"),
         lambda m, s: s.write(b"x" * 4097),
-        lambda m, s: s.write(memoryview(b"abcdef")[::2]),
-        lambda m, s: s.write("\udcff"),
-        lambda m, s: s.write(data=b"x"),
         lambda m, s: (s.detach(), s.detach()),
         lambda m, s: (s.detach(), s.read()),
         lambda m, s: (s.detach(), s.write(b"x")),
@@ -289,17 +292,9 @@ WRONG_CALLS = {
         lambda m, s: m.SharedMemory(s.key, m.IPC_CREX, size=1),
     ],
     "MessageQueue": [
-        lambda m, q: q.send(1),
-        lambda m, q: q.send(None),
-        lambda m, q: q.send("\udcff"),
         lambda m, q: q.send(b"x", True, 0),
         lambda m, q: q.send(b"x", type=-1),
-        lambda m, q: q.send(b"x", type=2**31),
-        lambda m, q: q.send(b"x", type=1.0),
         lambda m, q: q.send(b"x" * 2049),
-        lambda m, q: q.send(memoryview(b"abcdef")[::2]),
-        lambda m, q: q.send(),
-        lambda m, q: q.send(data=b"x"),
         lambda m, q: q.receive(False),
         lambda m, q: q.receive(False, 3),
         lambda m, q: q.receive(False, -3),
@@ -328,6 +323,32 @@ def test_wrong_uses_of_objects_are_the_same_errors(kind, number, made):
     call = WRONG_CALLS[kind][number]
     found = [_kind_of(call, m, made(m, kind, None, m.IPC_CREX)) for m in (ours, theirs)]
     assert found[0] == found[1] != "none"
+
+
+# Theirs give back a buffer that they have not got, and crash.
+CRASH_THERE = [
+    ("SharedMemory", lambda s: s.write(1), "TypeError"),
+    ("SharedMemory", lambda s: s.write(None), "TypeError"),
+    ("SharedMemory", lambda s: s.write(b"x", "1"), "TypeError"),
+    ("SharedMemory", lambda s: s.write(memoryview(b"abcdef")[::2]), "BufferError"),
+    ("SharedMemory", lambda s: s.write("\udcff"), "UnicodeError"),
+    ("SharedMemory", lambda s: s.write(data=b"x"), "TypeError"),
+    ("MessageQueue", lambda q: q.send(1), "TypeError"),
+    ("MessageQueue", lambda q: q.send(None), "TypeError"),
+    ("MessageQueue", lambda q: q.send("\udcff"), "UnicodeError"),
+    ("MessageQueue", lambda q: q.send(b"x", type=2**31), "OverflowError"),
+    ("MessageQueue", lambda q: q.send(b"x", type=1.0), "TypeError"),
+    ("MessageQueue", lambda q: q.send(memoryview(b"abcdef")[::2]), "BufferError"),
+    ("MessageQueue", lambda q: q.send(), "TypeError"),
+    ("MessageQueue", lambda q: q.send(data=b"x"), "TypeError"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(CRASH_THERE)))
+def test_what_crashes_there_is_an_error_here(number, made):
+    kind, call, expected = CRASH_THERE[number]
+    one = made(ours, kind, None, ours.IPC_CREX)
+    assert _kind_of(lambda module, one: call(one), ours, one) == expected
 
 
 def test_ours_tell_what_is_behind_them(key):
@@ -456,18 +477,19 @@ def test_the_first_semaphore_of_a_larger_set_can_be_used(key):
 
 def test_a_plain_user_is_refused(key, made, unprivileged, kind):
     def try_all(say, hear, key, id, kind):
-        from pyipc.compat import sysv_ipc as ours
-
         import sysv_ipc as theirs
 
+        from pyipc.compat import sysv_ipc as ours
+
+        removers = {"SharedMemory": "remove_shared_memory", "MessageQueue": "remove_message_queue"}
+        remove = removers.get(kind, "remove_semaphore")
         for module in ours, theirs:
             problems = []
-            remove = {"SharedMemory": "remove_shared_memory", "MessageQueue": "remove_message_queue"}
             for attempt in (
                 lambda m=module: getattr(m, kind)(key),
                 lambda m=module: getattr(m, kind)(key, 0, 0o400),
                 lambda m=module: getattr(m, kind)(key, m.IPC_CREAT),
-                lambda m=module: getattr(m, remove.get(kind, "remove_semaphore"))(id),
+                lambda m=module: getattr(m, remove)(id),
                 lambda m=module: m.attach(id) if kind == "SharedMemory" else None,
             ):
                 try:

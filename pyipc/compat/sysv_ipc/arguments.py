@@ -74,7 +74,7 @@ def _key_t(key: Any) -> int | None:
     if not isinstance(key, int):
         raise TypeError(f"a key is an int or None, not {type(key).__name__}")
     if not KEY_MIN <= key <= KEY_MAX:
-        raise ValueError(f"a key is {KEY_MIN}..{KEY_MAX}, not {key}")
+        raise TypeError(f"a key is {KEY_MIN}..{KEY_MAX}, not {key}")
     low = int(key) & (1 << 32) - 1
     return low - (1 << 32) if low >> 31 else low
 

@@ -73,9 +73,12 @@ def refuse(problem: IPCError, kinds: Kinds) -> NoReturn:
     """Raise what a caller of these expects for *problem*, and *problem* itself where that is an OSError."""
     number = problem.errno or 0
     kind = kinds.get(number)
-    if kind is None:
-        raise problem
-    raise kind(_TEXTS.get(number) or problem.strerror) from problem
+    try:
+        if kind is None:
+            raise problem
+        raise kind(_TEXTS.get(number) or problem.strerror) from problem
+    finally:
+        del problem  # its traceback has this frame: a cycle, which would keep memory mapped
 
 
 def check(result: int, kinds: Kinds, doing: str) -> int:

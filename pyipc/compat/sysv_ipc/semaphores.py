@@ -45,7 +45,7 @@ class Semaphore(Kind):
 
     def __init__(self, key: int | None, flags: int = 0, mode: int = 0o600, initial_value: int = 0) -> None:
         key, flags, mode = checked(key, flags, mode)
-        if initial_value.__class__ is not int:
+        if initial_value.__class__ is not int or initial_value >> 31:
             initial_value = c_int(initial_value)
         if flags & IPC_CREAT and mode & 0o200:
             _valid_value(initial_value)
