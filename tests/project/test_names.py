@@ -10,7 +10,10 @@ import pytest
 
 import pyipc
 
-CHAPTERS = ["pyipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync", "pyipc.sysv"]
+CHAPTERS = [
+    *("pyipc", "pyipc.compat.sysv_ipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync"),
+    "pyipc.sysv",
+]
 
 
 @pytest.fixture(params=CHAPTERS)

@@ -12,7 +12,7 @@ from _warnings import warn
 
 from ... import sysv
 from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, IPC_PRIVATE, KEY_MAX, KEY_MIN, c_int
-from .errors import BusyError, Error, ExistentialError, InternalError, NotAttachedError, PermissionsError
+from .exceptions import BusyError, Error, ExistentialError, InternalError, NotAttachedError, PermissionsError
 from .queues import MessageQueue, remove_message_queue
 from .semaphores import SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, Semaphore, remove_semaphore
 from .shared_memory import (
@@ -34,14 +34,21 @@ __author__ = "The pyipc developers"
 __copyright__ = "Copyright The pyipc developers"
 __license__ = "MIT"
 
-__all__ = (
+__all__ = (  # noqa: RUF022  # in the order of all others
+    "BusyError",
+    "Error",
+    "ExistentialError",
     "IPC_CREAT",
     "IPC_CREX",
     "IPC_EXCL",
     "IPC_PRIVATE",
+    "InternalError",
     "KEY_MAX",
     "KEY_MIN",
+    "MessageQueue",
+    "NotAttachedError",
     "PAGE_SIZE",
+    "PermissionsError",
     "SEMAPHORE_TIMEOUT_SUPPORTED",
     "SEMAPHORE_VALUE_MAX",
     "SHM_HUGETLB",
@@ -49,16 +56,9 @@ __all__ = (
     "SHM_RDONLY",
     "SHM_REMAP",
     "SHM_RND",
-    "VERSION",
-    "BusyError",
-    "Error",
-    "ExistentialError",
-    "InternalError",
-    "MessageQueue",
-    "NotAttachedError",
-    "PermissionsError",
     "Semaphore",
     "SharedMemory",
+    "VERSION",
     "attach",
     "ftok",
     "remove_message_queue",

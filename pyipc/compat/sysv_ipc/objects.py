@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...errors import IPCError, error
 from .arguments import c_long
-from .errors import CONTROL, refuse
+from .exceptions import CONTROL, refuse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
 from .arguments import IPC_CREX, c_int, c_unsigned, checked, data_of, made_with_new_key
-from .errors import CONTROL, GET, MESSAGE, check, refuse
+from .exceptions import CONTROL, GET, MESSAGE, check, refuse
 from .objects import Kind, Quiet, number, owner_field, stat_field
 
 TYPE_CHECKING = False

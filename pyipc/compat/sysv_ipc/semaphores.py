@@ -8,7 +8,7 @@ from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
 from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, c_int, checked, made_with_new_key
-from .errors import SEMAPHORE, check, refuse
+from .exceptions import SEMAPHORE, check, refuse
 from .objects import Kind, Quiet, Shown, number, owner_field, stat_field
 
 TYPE_CHECKING = False

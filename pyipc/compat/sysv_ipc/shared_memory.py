@@ -8,7 +8,7 @@ from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
 from .arguments import IPC_CREX, c_int, c_long, c_unsigned, checked, data_of, made_with_new_key
-from .errors import ATTACH, CONTROL, GET_SEGMENT, USE_SEGMENT, NotAttachedError, check, refuse
+from .exceptions import ATTACH, CONTROL, GET_SEGMENT, USE_SEGMENT, NotAttachedError, check, refuse
 from .objects import Kind, Quiet, Shown, owner_field, stat_field
 
 TYPE_CHECKING = False
