@@ -8,11 +8,9 @@ improves and the few things that differ. Objects are the kernel's, so programs o
 
 from __future__ import annotations
 
-from _warnings import warn
-
-from ... import sysv
-from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, IPC_PRIVATE, KEY_MAX, KEY_MIN, c_int
+from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, IPC_PRIVATE, KEY_MAX, KEY_MIN
 from .exceptions import BusyError, Error, ExistentialError, InternalError, NotAttachedError, PermissionsError
+from .keys import ftok
 from .queues import MessageQueue, remove_message_queue
 from .semaphores import SEMAPHORE_TIMEOUT_SUPPORTED, SEMAPHORE_VALUE_MAX, Semaphore, remove_semaphore
 from .shared_memory import (
@@ -65,21 +63,3 @@ __all__ = (  # noqa: RUF022  # in the order of all others
     "remove_semaphore",
     "remove_shared_memory",
 )
-
-
-def ftok(path: str, id: int, silence_warning: int = False) -> int:
-    """Make a key of a file that exists and the lower 8 bits of *id*; warns unless told not to.
-
-    `pyipc.sysv.ftok` says why two files may share a key.
-
-    Raises:
-        OSError: There is no such file.
-    """
-    if not isinstance(path, str):
-        raise TypeError(f"a path is a str, not {type(path).__name__}")
-    id = c_int(id)
-    if not c_int(silence_warning):
-        warn("Use of ftok() is not recommended: two files may share a key", Warning, 2)
-    project = id & 0xFF
-    key = sysv.ftok(path, project or 1)
-    return key if project else key & 0xFFFFFF

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from _random import Random
-from errno import EEXIST
 from operator import index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
 IPC_CREAT = 0o1000
@@ -83,10 +81,6 @@ _random = Random().random
 _MOST_RANDOM = (1 << 31) - 1  # C and Perl see it as it is, whether they take it for signed or not
 
 
-def made_with_new_key(attempt: Callable[[int], int]) -> tuple[int, int]:
-    """A key that nobody has, and the id of what was made with it, or -errno."""
-    while True:
-        key = 1 + int(_random() * _MOST_RANDOM)
-        id = attempt(key)
-        if id != -EEXIST:
-            return key, id
+def new_key() -> int:
+    """A key that hardly anybody has; whether somebody does, the kernel says."""
+    return 1 + int(_random() * _MOST_RANDOM)

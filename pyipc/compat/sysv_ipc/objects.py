@@ -55,9 +55,11 @@ class Kind:
 
     def _handle(self) -> Any:
         """What is held, made when it is first needed: most objects are made and operated on, no more."""
-        if self._held is None:
+        try:
+            return self._held
+        except AttributeError:
             self._held = self._make_held()
-        return self._held
+            return self._held
 
     def _stat(self) -> Any:
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from errno import EEXIST
+
 from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
-from .arguments import IPC_CREX, c_int, c_unsigned, checked, data_of, made_with_new_key
+from .arguments import IPC_CREX, c_int, c_unsigned, checked, data_of, new_key
 from .exceptions import CONTROL, GET, MESSAGE, check, refuse
 from .objects import Kind, Quiet, number, owner_field, stat_field
 
@@ -21,7 +23,7 @@ class _Queue(Quiet, sysv.MessageQueue):
     __slots__ = ()
 
 
-@ops.accelerate("compat.send", "compat.receive")
+@ops.accelerate("compat.send", "compat.receive", "queue.__init__", "queue.remove")
 class MessageQueue(Kind):
     """A queue of messages, made or found by its key.
 
@@ -33,7 +35,7 @@ class MessageQueue(Kind):
     """
 
     __module__ = __package__
-    __slots__ = ("_live", "_longest")
+    __slots__ = ("_longest",)
     _name = "MessageQueue"
     _kinds = CONTROL
     _remove = staticmethod(ops.msg_remove)
@@ -41,20 +43,24 @@ class MessageQueue(Kind):
     def __init__(
         self, key: int | None, flags: int = 0, mode: int = 0o600, max_message_size: int = 2048
     ) -> None:
-        key, flags, mode = checked(key, flags, mode)
+        """Make or find it; see the class."""
+        wanted, flags, mode = checked(key, flags, mode)
         if max_message_size >> 31:
             max_message_size = _longest(max_message_size)
         flags = flags & IPC_CREX | mode
-        if key is None:
-            key, id = made_with_new_key(lambda key: ops.msg_get(key, flags))
+        if wanted is None:
+            while True:
+                wanted = new_key()
+                id = ops.msg_get(wanted, flags)
+                if id != -EEXIST:
+                    break
         else:
-            id = ops.msg_get(key, flags)
+            id = ops.msg_get(wanted, flags)
         if id < 0:
-            refuse(error(-id, f"open message queue with key {key}"), GET)
-        self._key = key
-        self._id = self._live = id  # the latter for those that stand in
+            refuse(error(-id, f"open message queue with key {wanted}"), GET)
+        self._key = wanted
+        self._id = id
         self._longest = max_message_size
-        self._held = None
 
     def _make_held(self) -> _Queue:
         return _Queue(self._id, self._key, owner=False)

@@ -7,7 +7,7 @@ from errno import EEXIST, ENOENT
 from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
-from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, c_int, checked, made_with_new_key
+from .arguments import IPC_CREAT, IPC_CREX, IPC_EXCL, c_int, checked, new_key
 from .exceptions import SEMAPHORE, check, refuse
 from .objects import Kind, Quiet, Shown, number, owner_field, stat_field
 
@@ -27,6 +27,7 @@ class _Set(Quiet, sysv.Semaphore):
     __slots__ = ()
 
 
+@ops.accelerate("semaphore.__init__", "semaphore.remove")
 class Semaphore(Kind):
     """A semaphore, made or found by its key.
 
@@ -38,32 +39,35 @@ class Semaphore(Kind):
     """
 
     __module__ = __package__
-    __slots__ = ("_block", "_quick", "_undo")
+    __slots__ = ("_block", "_quick")
     _name = "Semaphore"
     _kinds = SEMAPHORE
     _remove = staticmethod(ops.sem_remove)
 
     def __init__(self, key: int | None, flags: int = 0, mode: int = 0o600, initial_value: int = 0) -> None:
-        key, flags, mode = checked(key, flags, mode)
+        """Make or find it; see the class."""
+        wanted, flags, mode = checked(key, flags, mode)
         if initial_value.__class__ is not int or initial_value >> 31:
             initial_value = c_int(initial_value)
         if flags & IPC_CREAT and mode & 0o200:
             _valid_value(initial_value)
-        if key is None:
-            key, id = made_with_new_key(lambda key: ops.sem_get(key, mode | IPC_CREX, initial_value))
+        if wanted is None:
+            while True:
+                wanted = new_key()
+                id = ops.sem_get(wanted, mode | IPC_CREX, initial_value)
+                if id != -EEXIST:
+                    break
         elif flags & IPC_EXCL:
-            id = ops.sem_get(key, mode | IPC_CREX, initial_value)
+            id = ops.sem_get(wanted, mode | IPC_CREX, initial_value)
         elif flags & IPC_CREAT:
-            id = _found_or_made(key, mode, initial_value)
+            id = _found_or_made(wanted, mode, initial_value)
         else:
-            id = ops.sem_get(key, mode, 0)
+            id = ops.sem_get(wanted, mode, 0)
         if id < 0:
-            refuse(error(-id, f"open semaphore with key {key}"), SEMAPHORE)
-        self._key = key
+            refuse(error(-id, f"open semaphore with key {wanted}"), SEMAPHORE)
+        self._key = wanted
         self._id = self._quick = id  # the latter is -1 with undo, and the kernel refuses it
         self._block = True
-        self._undo = False
-        self._held = None
 
     def _make_held(self) -> _Set:
         return _Set(self._id, self._key, 1, owner=False)
@@ -78,7 +82,7 @@ class Semaphore(Kind):
             return
         timeout, count = self._patience(timeout), _count(delta)
         try:
-            self._handle().acquire(timeout, count=count, undo=self._undo)
+            self._handle().acquire(timeout, count=count, undo=self.undo)
         except IPCError as problem:
             refuse(problem, SEMAPHORE)
 
@@ -88,7 +92,7 @@ class Semaphore(Kind):
             return
         count = _count(delta)
         try:
-            self._handle().release(count, undo=self._undo)
+            self._handle().release(count, undo=self.undo)
         except IPCError as problem:
             refuse(problem, SEMAPHORE)
 
@@ -129,12 +133,11 @@ class Semaphore(Kind):
     @property
     def undo(self) -> bool:
         """Whether the kernel undoes what this process did when it ends (SEM_UNDO); at first not."""
-        return self._undo
+        return self._quick < 0
 
     @undo.setter
     def undo(self, value: object) -> None:
-        self._undo = bool(value)
-        self._quick = -1 if self._undo else self._id
+        self._quick = -1 if value else self._id
 
     @property
     def value(self) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from errno import EEXIST
 
 from ... import sysv
 from ..._backend import ops
 from ...errors import IPCError, error
-from .arguments import IPC_CREX, c_int, c_long, c_unsigned, checked, data_of, made_with_new_key
+from .arguments import IPC_CREX, c_int, c_long, c_unsigned, checked, data_of, new_key
 from .exceptions import ATTACH, CONTROL, GET_SEGMENT, USE_SEGMENT, NotAttachedError, check, refuse
 from .objects import Kind, Quiet, Shown, owner_field, stat_field
 
@@ -61,7 +62,7 @@ class SharedMemory(Kind, _Viewed):  # type: ignore[misc]  # which class it is, t
         size: int = 0,
         init_character: bytes | bytearray = b" ",
     ) -> None:
-        key, flags, mode = checked(key, flags, mode)
+        wanted, flags, mode = checked(key, flags, mode)
         if size >> 63:
             size = c_unsigned(size)
         if not isinstance(init_character, (bytes, bytearray)) or len(init_character) != 1:
@@ -70,20 +71,25 @@ class SharedMemory(Kind, _Viewed):  # type: ignore[misc]  # which class it is, t
         exclusive = flags & IPC_CREX == IPC_CREX
         if exclusive and not size:
             size = PAGE_SIZE
-        if key is None:
-            key, id = made_with_new_key(lambda key: ops.shm_get(key, size, how))
+        if wanted is None:
+            while True:
+                wanted = new_key()
+                id = ops.shm_get(wanted, size, how)
+                if id != -EEXIST:
+                    break
         else:
-            id = ops.shm_get(key, size, how)
+            id = ops.shm_get(wanted, size, how)
         if id < 0:
-            refuse(error(-id, f"open segment with key {key}"), GET_SEGMENT)
-        self._key, self._id = key, id
+            refuse(error(-id, f"open segment with key {wanted}"), GET_SEGMENT)
+        self._key = wanted
+        self._id = id
         try:
             self._attach(None, 0 if mode & 0o200 else SHM_RDONLY)
         except BaseException:
             if exclusive:  # nobody knows of it yet
                 ops.shm_remove(self._id)
             raise
-        if exclusive and mode & 0o200:
+        if exclusive and mode & 0o200 and init_character != b"\0":  # as it was born
             self._fill(bytes(init_character))
 
     def _attach(self, address: int | None, flags: int) -> None:
@@ -98,10 +104,11 @@ class SharedMemory(Kind, _Viewed):  # type: ignore[misc]  # which class it is, t
         self._attached = True
 
     def _fill(self, byte: bytes) -> None:
-        if byte == b"\0":
-            return  # as it was born
         size = self._held.size
-        block = byte * min(size, _FILL)
+        if size <= _FILL:
+            self._held.write(byte * size)
+            return
+        block = byte * _FILL
         for start in range(0, size, _FILL):
             self._held.write(block[: size - start], start)
 
