@@ -26,6 +26,15 @@ DIFFER = {"__author__", "__copyright__", "__license__", "SEMAPHORE_TIMEOUT_SUPPO
 OF_THE_MODULE = {"__doc__", "__file__", "__loader__", "__name__", "__package__", "__spec__"}
 
 
+@pytest.fixture(params=["C", "Python"] if hasattr(ours.Semaphore, "_py_remove") else ["Python"], autouse=True)
+def way(request, monkeypatch):
+    """What C stands in for does the same as the Python text that it stands in for."""
+    for cls in ours.Semaphore, ours.MessageQueue:
+        for name, method in list(vars(cls).items()):
+            if name.startswith("_py_") and request.param == "Python":
+                monkeypatch.setattr(cls, name[len("_py_") :], method)
+
+
 @pytest.fixture(params=KINDS)
 def kind(request):
     return request.param
@@ -175,6 +184,7 @@ WRONG = [
     lambda m, k: m.attach("1"),
     lambda m, k: m.attach(1, "address"),
     lambda m, k: m.attach(2**31),
+    lambda m, k: m.attach(GONE, -4096),
     lambda m, k: m.remove_semaphore(GONE),
     lambda m, k: m.remove_shared_memory(GONE),
     lambda m, k: m.remove_message_queue(GONE),
@@ -277,6 +287,7 @@ WRONG_CALLS = {
         lambda m, s: (s.detach(), s.attach("x")),
         lambda m, s: (s.detach(), s.attach(None, "x")),
         lambda m, s: (s.detach(), s.attach(4097)),
+        lambda m, s: (s.detach(), s.attach(-4096)),
         lambda m, s: (s.detach(), s.attach(None, 0.5)),
         lambda m, s: (s.detach(), s.attach(None, m.SHM_RDONLY), s.write(b"x")),
         lambda m, s: setattr(s, "mode", "1"),
@@ -627,6 +638,29 @@ def test_it_never_replaces_what_is_mapped(made):
     with pytest.raises(ValueError, match="SHM_REMAP"):
         memory.attach(memory.address, ours.SHM_REMAP)
     assert memory.attached
+
+
+def test_a_message_that_never_fits_does_not_wait_for_ever(made):
+    queue = made(ours, "MessageQueue", None, ours.IPC_CREX)
+    queue.max_size = 100
+    with pytest.raises(ours.BusyError, match="max_bytes is 100"):
+        queue.send(b"x" * 101)
+
+
+def test_what_its_maker_may_not_attach_is_not_left_behind(key, unprivileged):
+    def make(say, hear, key):
+        from pyipc.compat import sysv_ipc
+
+        try:
+            sysv_ipc.SharedMemory(key, sysv_ipc.IPC_CREX, 0)
+        except sysv_ipc.PermissionsError:
+            say("refused")
+
+    other = unprivileged(make, key)
+    assert other.hear() == "refused"
+    assert other.end() == 0
+    with pytest.raises(ours.ExistentialError):
+        ours.SharedMemory(key)
 
 
 def test_a_removed_queue_is_missed_by_senders_too(made):

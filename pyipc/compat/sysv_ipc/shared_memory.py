@@ -203,7 +203,7 @@ def _address(address: Any, flags: int) -> tuple[int | None, int]:
         raise OverflowError(f"{address} is no address")
     if flags & SHM_RND:
         address -= address % PAGE_SIZE  # SHMLBA
-    return address or None, flags
+    return address & (1 << 64) - 1 or None, flags  # as a pointer; no such one is the kernel's to refuse
 
 
 def attach(id: int, address: int | None = None, flags: int = 0) -> SharedMemory:
