@@ -210,6 +210,7 @@ struct pyipc_shm_stat {
 int pyipc_shm_create(int32_t key, uint64_t size, int flags, int mode);
 int pyipc_shm_create_private(uint64_t size, int flags, int mode, int64_t *ret_address);
 int pyipc_now_shm_find(int32_t key, uint64_t size);
+int pyipc_shm_get(int32_t key, uint64_t size, int flags);
 int64_t pyipc_shm_attach(int id, uint64_t address, int flags);
 int pyipc_shm_detach(char *address);
 int64_t pyipc_now_shm_size(int id);
@@ -237,6 +238,7 @@ struct pyipc_sem_stat {
 
 int pyipc_sem_create(int32_t key, const uint16_t *values, int count, int mode);
 int pyipc_now_sem_find(int32_t key, int count);
+int pyipc_sem_get(int32_t key, int flags, int value);
 int pyipc_now_sem_take(int id);
 int pyipc_now_sem_give(int id);
 int pyipc_now_sem_op(int id, const struct pyipc_sem_op *ops, uint64_t count);
@@ -268,6 +270,7 @@ struct pyipc_msg_stat {
 
 int pyipc_msg_create(int32_t key, int mode);
 int pyipc_now_msg_find(int32_t key);
+int pyipc_msg_get(int32_t key, int flags);
 int pyipc_now_msg_send(int id, int64_t type, const char *data, uint64_t size);
 int pyipc_msg_send(int id, const char *msg, uint64_t size, int64_t deadline_ns);
 int64_t pyipc_now_msg_receive(int id, struct pyipc_msg *ret_msg, uint64_t size, int64_t type, int flags);

@@ -74,6 +74,11 @@ int pyipc_now_msg_find(int32_t key)
 	return (int) neg_errno(msgget(key, 0));
 }
 
+int pyipc_msg_get(int32_t key, int flags)
+{
+	return (int) neg_errno(msgget(key, flags));
+}
+
 /* For hot loops: the kernel wants type and bytes in one piece, so small messages are put
  * together here, on the stack. */
 int pyipc_now_msg_send(int id, int64_t type, const char *data, uint64_t size)

@@ -76,6 +76,20 @@ int pyipc_now_sem_find(int32_t key, int count)
 	return (int) neg_errno(semget(key, count, 0));
 }
 
+/* Without the semop(2) of pyipc_sem_create(): who asks here tells its peers by the first one of its own. */
+int pyipc_sem_get(int32_t key, int flags, int value)
+{
+	int id = (int) neg_errno(semget(key, 1, flags));
+	int64_t result = 0;
+
+	if (id >= 0 && flags & IPC_CREAT && flags & IPC_EXCL && flags & 0200)
+		result = neg_errno(semctl(id, 0, SETVAL, (union semun){ .val = value }));
+	if (result == 0)
+		return id;
+	(void) semctl(id, 0, IPC_RMID);
+	return (int) result;
+}
+
 static int64_t now_add(int id, int delta)
 {
 	struct sembuf op = { .sem_op = (short) delta, .sem_flg = IPC_NOWAIT };

@@ -65,6 +65,12 @@ int pyipc_now_shm_find(int32_t key, uint64_t size)
 	return (int) neg_errno(shmget(key, size, 0));
 }
 
+/* The three pyipc_*_get() are for programs that bring flags of the kernel's own. */
+int pyipc_shm_get(int32_t key, uint64_t size, int flags)
+{
+	return (int) neg_errno(shmget(key, size, flags));
+}
+
 /* Never with SHM_REMAP: it would let a caller unmap the interpreter. */
 int64_t pyipc_shm_attach(int id, uint64_t address, int flags)
 {

@@ -27,6 +27,7 @@ closed, not at once.
 from __future__ import annotations
 
 import os
+import sys
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_channels import *
@@ -70,6 +71,7 @@ _CAPABILITIES = {
     "sync.counters": False,
     "sync.latest": False,
     "sync.locks": False,
+    "compat.memoryview": sys.version_info >= (3, 12),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from errno import EACCES, EAGAIN, EEXIST, EIDRM, EINTR, EINVAL, ENOENT, ENOMEM, ENOSPC, ENOTSUP, EPERM
 
 import sysv_ipc
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
     Row = dict[str, str]
 
 # Imported here alone, and by a reference of our own: the name in sys.modules may come to mean
-# pyipc's imitation of it.
+# pyipc's imitation of it (pyipc.compat), before or after this.
+if sysv_ipc.__name__ != "sysv_ipc":
+    _imitation = sys.modules.pop("sysv_ipc")
+    try:
+        import sysv_ipc
+    finally:
+        sys.modules["sysv_ipc"] = _imitation
 sysv: Any = sysv_ipc
 
 if not os.path.exists("/proc/sysvipc/shm"):

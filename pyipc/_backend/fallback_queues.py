@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EIDRM, EINVAL, ENOTSUP, EPERM
+from errno import EEXIST, EIDRM, EINVAL, ENOENT, ENOTSUP, EPERM
 
 from .fallback_foreign import Reached, call, change, create, find, owner, row_of, sysv
 from .fallback_waits import until
@@ -18,6 +18,7 @@ __all__ = (
     "MSG_EXCEPT",
     "MSG_TRUNCATE",
     "msg_create",
+    "msg_get",
     "msg_receive",
     "msg_remove",
     "msg_send",
@@ -51,6 +52,16 @@ def _no_int(type: int) -> bool:
 
 def msg_create(key: int, mode: int) -> int:
     foreign = create(sysv.MessageQueue, key, mode & 0o777)
+    return foreign if isinstance(foreign, int) else int(foreign.id)
+
+
+def msg_get(key: int, flags: int) -> int:
+    kernel, mode = flags & ~0o777, flags & 0o777
+    if kernel & sysv.IPC_CREAT and not key:
+        foreign = create(sysv.MessageQueue, key, mode)
+    else:
+        missing = EEXIST if kernel & sysv.IPC_EXCL else ENOENT
+        foreign = call(sysv.MessageQueue, key, kernel, mode, missing=missing)
     return foreign if isinstance(foreign, int) else int(foreign.id)
 
 

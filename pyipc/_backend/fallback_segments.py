@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EEXIST, EIDRM, EINVAL, ENOTSUP, EPERM
+from errno import EACCES, EEXIST, EIDRM, EINVAL, ENOENT, ENOTSUP, EPERM
 from sys import getrefcount
 
 from .fallback_foreign import call, change, find, listed, owner, row_of, stat_row, sysv
@@ -20,6 +20,7 @@ __all__ = (
     "SHM_HUGE_2M",
     "SHM_NO_RESERVE",
     "SHM_READ_ONLY",
+    "Viewed",
     "copy_in",
     "copy_out",
     "now_shm_find",
@@ -30,6 +31,7 @@ __all__ = (
     "shm_attach",
     "shm_create",
     "shm_create_private",
+    "shm_get",
     "shm_lock",
     "shm_memory",
     "shm_populate",
@@ -205,6 +207,23 @@ def shm_create_private(size: int, flags: int, mode: int) -> int | tuple[int, Any
     finally:
         shm_remove(segment.id)
     return attachment if isinstance(attachment, int) else (segment.id, attachment)
+
+
+class Viewed:
+    """Python asks __buffer__() from 3.12 on; before that, nothing written in Python shows its memory."""
+
+    __slots__ = ()
+
+
+def shm_get(key: int, size: int, flags: int) -> int:
+    kernel, mode = flags & ~0o777, flags & 0o777
+    exclusive = kernel & sysv.IPC_CREX == sysv.IPC_CREX
+    missing = EEXIST if exclusive else ENOENT
+    segment = call(_Segment, key, kernel, mode, size, b"\0", missing=missing)
+    if segment == -EACCES and exclusive:  # made, perhaps, and not attached: for the caller to find out
+        found = find("shm", key, 0, None)
+        return found if found >= 0 else -EACCES
+    return segment if isinstance(segment, int) else int(segment.id)
 
 
 def now_shm_find(key: int, size: int) -> int:

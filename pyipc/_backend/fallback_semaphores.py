@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EACCES, EIDRM, ENOTSUP, ERANGE
+from errno import EACCES, EEXIST, EIDRM, ENOENT, ENOTSUP, ERANGE
 
 from .fallback_foreign import Reached, call, change, create, find, owner, stat_row, sysv
 from .fallback_waits import until
@@ -33,6 +33,7 @@ __all__ = (
     "now_sem_take",
     "sem_callable",
     "sem_create",
+    "sem_get",
     "sem_op",
     "sem_prepare",
     "sem_remove",
@@ -80,6 +81,18 @@ def sem_create(key: int, values: Sequence[int], mode: int) -> int:
         sem_remove(foreign.id)
         return int(result)
     return int(foreign.id)
+
+
+def sem_get(key: int, flags: int, value: int) -> int:
+    if flags & sysv.IPC_CREAT and not key:
+        foreign = create(sysv.Semaphore, key, flags & 0o777, value)
+    elif flags & sysv.IPC_EXCL:
+        foreign = call(
+            sysv.Semaphore, key, flags & ~0o777, flags & 0o777, value, missing=EEXIST, invalid=ERANGE
+        )
+    else:
+        foreign = call(sysv.Semaphore, key, 0, flags & 0o777, missing=ENOENT)
+    return foreign if isinstance(foreign, int) else int(foreign.id)
 
 
 def now_sem_find(key: int, count: int) -> int:

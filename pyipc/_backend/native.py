@@ -56,7 +56,11 @@ _CAPABILITIES = (
 
 
 def capabilities() -> dict[str, bool]:
-    return {**dict.fromkeys(_CAPABILITIES, True), "sysv.read_only_views": HOT}
+    return {
+        **dict.fromkeys(_CAPABILITIES, True),
+        "sysv.read_only_views": HOT,
+        "compat.memoryview": HOT or sys.version_info >= (3, 12),
+    }
 
 
 def accelerate(*methods: str, result: Any = None) -> Callable[[Class], Class]:

@@ -26,7 +26,9 @@ __all__ = (
     "SHM_HUGE_2M",
     "SHM_NO_RESERVE",
     "SHM_READ_ONLY",
+    "Viewed",
     "msg_create",
+    "msg_get",
     "msg_receive",
     "msg_remove",
     "msg_send",
@@ -51,6 +53,7 @@ __all__ = (
     "now_shm_stat",
     "sem_callable",
     "sem_create",
+    "sem_get",
     "sem_op",
     "sem_prepare",
     "sem_remove",
@@ -58,6 +61,7 @@ __all__ = (
     "shm_attach",
     "shm_create",
     "shm_create_private",
+    "shm_get",
     "shm_lock",
     "shm_memory",
     "shm_populate",
@@ -75,6 +79,7 @@ SHM_NO_RESERVE = lib.PYIPC_SHM_NO_RESERVE
 SHM_READ_ONLY = lib.PYIPC_SHM_READ_ONLY
 
 shm_create = lib.pyipc_shm_create
+shm_get = lib.pyipc_shm_get
 now_shm_find = lib.pyipc_now_shm_find
 now_shm_size = lib.pyipc_now_shm_size
 now_shm_set = lib.pyipc_now_shm_set
@@ -115,6 +120,15 @@ def shm_memory(attachment: Any, size: int, read_only: bool) -> Any:
     return Unseen(memory) if read_only else memoryview(memory)
 
 
+class _Viewed:
+    """Where no type of our own can be the base: Python asks __buffer__() from 3.12 on."""
+
+    __slots__ = ()
+
+
+Viewed: Any = core.Viewed if HOT else _Viewed
+
+
 def shm_populate(memory: Any) -> int:
     return lib.pyipc_populate(ffi.from_buffer(memory), len(memory))
 
@@ -142,6 +156,7 @@ SEM_GET_WAITERS = lib.PYIPC_SEM_GET_WAITERS
 SEM_GET_ZERO_WAITERS = lib.PYIPC_SEM_GET_ZERO_WAITERS
 
 now_sem_find = lib.pyipc_now_sem_find
+sem_get = lib.pyipc_sem_get
 now_sem_take = lib.pyipc_now_sem_take
 now_sem_give = lib.pyipc_now_sem_give
 now_sem_op = lib.pyipc_now_sem_op
@@ -193,6 +208,7 @@ MSG_EXCEPT = lib.PYIPC_MSG_EXCEPT
 MSG_COPY = lib.PYIPC_MSG_COPY
 
 msg_create = lib.pyipc_msg_create
+msg_get = lib.pyipc_msg_get
 now_msg_find = lib.pyipc_now_msg_find
 now_msg_set = lib.pyipc_now_msg_set
 msg_remove = lib.pyipc_msg_remove

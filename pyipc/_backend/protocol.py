@@ -108,6 +108,9 @@ class SegmentOps(Protocol):
     SHM_NO_RESERVE: int
     SHM_READ_ONLY: int
 
+    #: A base of classes whose `__buffer__(flags)` gives a view of a segment, for `memoryview()` to see.
+    Viewed: type[Any]
+
     def shm_create(self, key: int, size: int, flags: int, mode: int) -> int:
         """A new segment's id."""
 
@@ -116,6 +119,9 @@ class SegmentOps(Protocol):
 
     def now_shm_find(self, key: int, size: int) -> int:
         """The id of the segment with this key and at least this size."""
+
+    def shm_get(self, key: int, size: int, flags: int) -> int:
+        """The id that shmget(2) gives for these flags, its own."""
 
     def shm_attach(self, id: int, address: int, flags: int) -> Union[int, Attachment]:
         """Map it, at *address* unless that is 0."""
@@ -160,6 +166,12 @@ class SemaphoreOps(Protocol):
 
     def now_sem_find(self, key: int, count: int) -> int:
         """The id of the set with this key and at least this many semaphores."""
+
+    def sem_get(self, key: int, flags: int, value: int) -> int:
+        """The id that semget(2) gives for these flags, its own.
+
+        One made by IPC_EXCL gets *value*, if the mode lets its owner write, and no operation.
+        """
 
     def sem_prepare(self, ops: Sequence[tuple[int, int, int]]) -> Union[int, Prepared]:
         """Operations as (index, delta, flags)."""
@@ -213,6 +225,9 @@ class QueueOps(Protocol):
 
     def now_msg_find(self, key: int) -> int:
         """The id of the queue with this key."""
+
+    def msg_get(self, key: int, flags: int) -> int:
+        """The id that msgget(2) gives for these flags, its own."""
 
     def now_msg_send(self, id: int, type: int, data: bytes) -> int:
         """Send, or -EAGAIN of a full queue; -EMSGSIZE of what only `msg_send` can carry."""

@@ -155,6 +155,13 @@ static int64_t shm_create_private(void)
 	return ret_untouched(id);
 }
 
+static int64_t shm_by_flags(void)
+{
+	int flags = (below(2) ? IPC_CREAT : any_int() & ~04000) | 0600;	/* huge pages are the machine's */
+
+	return keep_id(SHM, pyipc_shm_get(any_key(), fair_size(), flags));
+}
+
 static int64_t shm_find(void)
 {
 	return pyipc_now_shm_find(some_key(), fair_size());
@@ -210,6 +217,13 @@ static int64_t sem_create(void)
 	/* Never more than there are values, but for what no set can have. */
 	count = below(8) ? (int) below(6) : any_int() | INT32_MIN;
 	return keep_id(SEM, pyipc_sem_create(any_key(), values, count, any_int()));
+}
+
+static int64_t sem_by_flags(void)
+{
+	int flags = (below(2) ? IPC_CREAT : any_int()) | 0600;
+
+	return keep_id(SEM, pyipc_sem_get(any_key(), flags, any_int()));
 }
 
 static int64_t sem_find(void)
@@ -280,6 +294,11 @@ static int64_t sem_set(void)
 static int64_t sem_remove(void)
 {
 	return remove_id(SEM, any_id(SEM));
+}
+
+static int64_t msg_by_flags(void)
+{
+	return keep_id(MSG, pyipc_msg_get(any_key(), (below(2) ? IPC_CREAT : any_int()) | 0600));
 }
 
 static int64_t msg_create(void)
@@ -365,12 +384,13 @@ static int64_t interrupt(void)
 }
 
 static const struct call calls[] = {
-	CALL(shm_create), CALL(shm_create_private), CALL(shm_find), CALL(shm_attach), CALL(detach_one),
+	CALL(shm_create), CALL(shm_create_private), CALL(shm_find), CALL(shm_by_flags), CALL(shm_attach),
+	CALL(detach_one),
 	NEVER_GOOD(shm_detach_nothing), CALL(shm_stat), CALL(shm_size), CALL(shm_set), CALL(shm_lock),
-	CALL(shm_remove), CALL(sem_create), CALL(sem_find), CALL(sem_take), CALL(sem_give),
+	CALL(shm_remove), CALL(sem_create), CALL(sem_by_flags), CALL(sem_find), CALL(sem_take), CALL(sem_give),
 	CALL(now_sem_op), CALL(sem_op),
 	CALL(sem_get), CALL(sem_set_value), CALL(sem_get_all), CALL(sem_set_all), CALL(sem_stat),
-	CALL(sem_set), CALL(sem_remove), CALL(msg_create), CALL(msg_find), CALL(now_msg_send),
+	CALL(sem_set), CALL(sem_remove), CALL(msg_create), CALL(msg_by_flags), CALL(msg_find), CALL(now_msg_send),
 	CALL(msg_send), CALL(now_msg_receive), CALL(msg_receive), CALL(msg_stat), CALL(msg_set),
 	CALL(msg_remove), CALL(copy), CALL(populate), CALL(interrupt),
 };

@@ -68,7 +68,9 @@ static void a_queue_is_found_by_its_key_until_it_is_removed(void)
 
 	CHECK(id >= 0);
 	EQUAL(-EEXIST, pyipc_msg_create(KEY, 0600));
+	EQUAL(-EEXIST, pyipc_msg_get(KEY, IPC_CREAT | IPC_EXCL | 0600));
 	EQUAL(id, pyipc_now_msg_find(KEY));
+	EQUAL(id, pyipc_msg_get(KEY, IPC_CREAT | 0600));
 	EQUAL(0, pyipc_msg_remove(id));
 	EQUAL(-ENOENT, pyipc_now_msg_find(KEY));
 }

@@ -85,7 +85,23 @@ static void a_set_is_found_by_its_key_until_it_is_removed(void)
 	EQUAL(id, pyipc_now_sem_find(KEY, 2));
 	EQUAL(-EINVAL, pyipc_now_sem_find(KEY, 3));
 	EQUAL(2, value(id, 1));
+	EQUAL(id, pyipc_sem_get(KEY, 0600, 9));
+	EQUAL(-EEXIST, pyipc_sem_get(KEY, IPC_CREAT | IPC_EXCL | 0600, 9));
+	EQUAL(1, value(id, 0));
 	EQUAL(0, pyipc_sem_remove(id));
+	EQUAL(-ENOENT, pyipc_now_sem_find(KEY, 0));
+}
+
+static void a_set_made_by_flags_has_its_value_and_no_operation(void)
+{
+	struct pyipc_sem_stat stat;
+	int id = pyipc_sem_get(KEY, IPC_CREAT | IPC_EXCL | 0600, 9);
+
+	EQUAL(9, value(id, 0));
+	EQUAL(0, pyipc_now_sem_stat(id, &stat));
+	EQUAL(0, stat.op_time);
+	EQUAL(0, pyipc_sem_remove(id));
+	EQUAL(-ERANGE, pyipc_sem_get(KEY, IPC_CREAT | IPC_EXCL | 0600, SEMVMX + 1));
 	EQUAL(-ENOENT, pyipc_now_sem_find(KEY, 0));
 }
 
@@ -712,6 +728,7 @@ int main(void)
 	begin();
 	RUN(a_set_is_born_with_its_values_and_a_time_of_operation);
 	RUN(a_set_is_found_by_its_key_until_it_is_removed);
+	RUN(a_set_made_by_flags_has_its_value_and_no_operation);
 	RUN(a_set_that_cannot_be_made_leaves_nothing);
 	RUN(a_set_may_keep_out_its_own_maker);
 	RUN(finders_never_see_a_half_made_set_as_ready);

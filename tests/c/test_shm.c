@@ -36,8 +36,10 @@ static void a_segment_is_found_by_its_key_until_it_is_removed(void)
 
 	CHECK(id >= 0);
 	EQUAL(-EEXIST, pyipc_shm_create(KEY, 5000, 0, 0600));
+	EQUAL(-EEXIST, pyipc_shm_get(KEY, 5000, IPC_CREAT | IPC_EXCL | 0600));
 	EQUAL(id, pyipc_now_shm_find(KEY, 0));
 	EQUAL(id, pyipc_now_shm_find(KEY, 5000));
+	EQUAL(id, pyipc_shm_get(KEY, 5000, IPC_CREAT | 0600));
 	EQUAL(-EINVAL, pyipc_now_shm_find(KEY, 5001));
 	EQUAL(0, pyipc_shm_remove(id));
 	EQUAL(-ENOENT, pyipc_now_shm_find(KEY, 0));

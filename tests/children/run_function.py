@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 
@@ -14,8 +15,11 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        for module in "resource", "signal", "socket", "pyipc.fds", "pyipc.memory", "pyipc.sysv":
+        ours = "pyipc.fds", "pyipc.memory", "pyipc.sysv", "pyipc.compat.sysv_ipc"
+        for module in ("resource", "signal", "socket", *ours):
             importlib.import_module(module)  # while its file can still be read
+        with contextlib.suppress(ImportError):
+            importlib.import_module("sysv_ipc")
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)

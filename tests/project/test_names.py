@@ -10,7 +10,10 @@ import pytest
 
 import pyipc
 
-CHAPTERS = ["pyipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync", "pyipc.sysv"]
+CHAPTERS = [
+    *("pyipc", "pyipc.compat.sysv_ipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync"),
+    "pyipc.sysv",
+]
 
 
 @pytest.fixture(params=CHAPTERS)
@@ -75,7 +78,8 @@ def test_hot_methods_keep_their_signature_and_description():
     sysv, sync = pyipc.sysv, pyipc.sync
     looked_at = 0
     classes = (sysv.SharedMemory, sysv.Semaphore, sysv.MessageQueue, sync.Counter, sync.Latest)
-    for cls in (*classes, pyipc.channels.Channel):
+    door = pyipc.compat.sysv_ipc
+    for cls in (*classes, pyipc.channels.Channel, door.Semaphore, door.MessageQueue):
         for base in cls.__mro__:
             for name in [name for name in vars(base) if name.startswith("_py_")]:
                 fast, slow = getattr(cls, name[4:]), getattr(cls, name)

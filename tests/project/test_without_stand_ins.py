@@ -50,9 +50,17 @@ def test_what_an_installed_package_must_do(copy):
     assert done.stdout.startswith("ok: ")
 
 
-def test_the_cases_where_c_would_stand_in(copy):
-    options = ["-q", "-p", "no:cacheprovider", "tests/channels/test_stand_ins.py"]
+def run_tests(copy, cases):
+    options = ["-q", "-p", "no:cacheprovider", cases]
     done = run(copy, "import pyipc, pytest; sys.exit(pytest.main(sys.argv[1:]))", *options)
     assert done.returncode == 0, done.stdout
-    passed, skipped = map(int, re.search(r"(\d+) passed, (\d+) skipped", done.stdout).groups())
+    return [int(number) for number in re.findall(r"(\d+) (?:passed|skipped)", done.stdout.splitlines()[-1])]
+
+
+def test_the_cases_where_c_would_stand_in(copy):
+    passed, skipped = run_tests(copy, "tests/channels/test_stand_ins.py")
     assert passed == skipped > 0  # those in Python, and those in C
+
+
+def test_the_interface_of_sysv_ipc(copy):
+    assert run_tests(copy, "tests/compat/test_sysv_ipc.py")[0] > 250
