@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 from _functools import partial
 from _operator import attrgetter
+from _weakref import ref
 from errno import (
     EACCES,
     EAGAIN,
@@ -25,6 +27,7 @@ from errno import (
 from fcntl import F_GETFL, fcntl
 
 from .fallback_descriptors import KEY, Descriptor
+from .fallback_foreign import call
 from .fallback_waits import until
 
 TYPE_CHECKING = False
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = (
     "NOTIFY_BY_SIGNAL",
-    "NOTIFY_BY_SOCKET",
     "NOTIFY_NOBODY",
     "POSIX_CREATE",
     "POSIX_EXCLUSIVE",
@@ -52,6 +54,7 @@ __all__ = (
     "now_posix_sem_post",
     "now_posix_sem_try",
     "now_posix_sem_value",
+    "posix_mq_news",
     "posix_mq_open",
     "posix_mq_unlink",
     "posix_sem_in",
@@ -73,7 +76,7 @@ else:
 POSIX_CREATE, POSIX_EXCLUSIVE, POSIX_READ, POSIX_WRITE = 1, 2, 4, 8
 POSIX_SEM_SIZE = 32
 POSIX_SEM_MOST = (1 << 31) - 1
-NOTIFY_NOBODY, NOTIFY_BY_SIGNAL, NOTIFY_BY_SOCKET = range(3)
+NOTIFY_NOBODY, NOTIFY_BY_SIGNAL = range(2)
 
 # What it says in words alone.
 _SAID = {
@@ -214,6 +217,8 @@ def posix_mq_open(into: Any, name: bytes, flags: int, mode: int, max_messages: i
         return -ENOTSUP
     read = bool(flags & POSIX_READ)
     write = bool(flags & POSIX_WRITE) or not read
+    # So that a try is one: those of the foreign object wait for a point of the wall clock, which may be set,
+    # and what a signal handler raises meanwhile is lost.
     how = _open_flags(flags) | os.O_NONBLOCK
     held = into._held
     held.pop(_QUEUE, None)
@@ -286,6 +291,75 @@ def now_posix_mq_notify(queue: Any, kind: int, what: int, value: int) -> int:
     foreign = _foreign(queue)
     if isinstance(foreign, int):
         return foreign
-    if kind == NOTIFY_BY_SOCKET or value:
+    if kind == NOTIFY_NOBODY:
+        return int(_call(foreign.request_notification, None))
+    if value:
         return -ENOTSUP
-    return int(_call(foreign.request_notification, what if kind == NOTIFY_BY_SIGNAL else None))
+    if _notified(foreign.mqd) == os.getpid():
+        return -EBUSY  # the foreign object would take that request back
+    return int(_call(foreign.request_notification, what))
+
+
+def _notified(number: int) -> int:
+    """Which process is notified of this queue: its pid, 0, or -errno. Only who may receive can see it."""
+    text: int | bytes = call(os.pread, number, 128, 0)
+    if isinstance(text, int):
+        return text
+    return next((int(field[11:]) for field in text.split() if field.startswith(b"NOTIFY_PID:")), -EINVAL)
+
+
+# A message that has come and gone at once wakes nobody, nor does the end of a handle.
+_NET = 0.25
+
+
+class _News:
+    """Whether a message came, by the kernel's own account of who is to be notified of it.
+
+    `posix_ipc` would have a thread of the C library's call a function; but it crashes if one request is
+    taken back while another comes true. A request for no signal at all can be had too: it is the only
+    one, and it is gone as soon as a message comes.
+    """
+
+    __slots__ = ("_ended", "_poll", "_queue")
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._queue: Callable[[], Any] = _none
+        self._ended = False
+
+    def ask(self, queue: Any) -> int:
+        if self._queue is _none:
+            number = queue._number
+            seen = _notified(number)
+            if seen < 0:
+                return -ENOTSUP if seen == -EBADF and number >= 0 else seen
+            # Once for each message: while one waits, it stays readable.
+            self._poll.register(number, select.EPOLLIN | select.EPOLLET)
+            self._queue = ref(queue)
+        return now_posix_mq_notify(queue, NOTIFY_BY_SIGNAL, 0, 0)
+
+    def came(self) -> bool:
+        me = os.getpid()
+        while True:
+            self._poll.poll(_NET)
+            seen = -EBADF if self._ended else self._look()
+            if seen != me:
+                return seen >= 0
+
+    def _look(self) -> int:
+        queue = self._queue()
+        return -EBADF if queue is None else _notified(queue._number)
+
+    def end(self) -> None:
+        self._ended = True
+
+    def close(self) -> None:
+        self._poll.close()
+
+
+def _none() -> None:
+    return None
+
+
+def posix_mq_news() -> Any:
+    return -ENOTSUP if posix is None else _News()

@@ -313,9 +313,14 @@ class MessageQueue(_named.Named, WaitedHandle):
     def notify_nobody(self) -> None:
         """Take a request of this process back; without one, do nothing."""
         result = ops.now_posix_mq_notify(self, ops.NOTIFY_NOBODY, 0, 0)
-        self._notices = None
+        self._no_more_notices()
         if result < 0:
             raise self._error(result, "notify nobody of")
+
+    def _no_more_notices(self) -> None:
+        notices, self._notices = self._notices, None
+        if notices is not None:
+            notices.end()
 
     # ---- its end ----
 
@@ -326,7 +331,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         """
         problem = None if self.closed and not self.owner else self._remove_if_owner()
         super().close()
-        self._notices = None
+        self._no_more_notices()
         if problem is not None:
             raise problem
 
