@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from _functools import partial
-from errno import ENODATA
+from errno import ENODATA, ENOSPC
 
 from .fallback_descriptors import own
 from .fallback_foreign import call
@@ -59,35 +59,31 @@ def posix_shm_read(memory: Any, offset: int, size: int) -> int | bytes:
     data: int | bytes = call(os.pread, memory._number, size, offset)
     if isinstance(data, int) or len(data) == size:
         return data
-    return _read_in_parts(memory, offset, size, data)
-
-
-def _read_in_parts(memory: Any, offset: int, size: int, first: bytes) -> int | bytes:
-    """One call reads no more than 2 GiB."""
-    parts = [first]
-    have = len(first)
-    while have < size:
-        part = call(os.pread, memory._number, size - have, offset + have)
-        if isinstance(part, int):
-            return part
-        if not part:
+    parts, have = [data], len(data)
+    while have < size:  # one call reads no more than 2 GiB
+        more = call(os.pread, memory._number, size - have, offset + have)
+        if isinstance(more, int):
+            return more
+        if not more:
             return -ENODATA
-        parts.append(part)
-        have += len(part)
+        parts.append(more)
+        have += len(more)
     return b"".join(parts)
 
 
 def posix_shm_write(memory: Any, offset: int, data: Any) -> int:
-    number, size = memory._number, len(data)
+    number, size, done = memory._number, len(data), 0
     facts = call(os.fstat, number)
     if isinstance(facts, int):
         return facts
     if facts.st_size - offset < size:
         return -ENODATA
-    done = 0
-    while done < size:
-        result = call(os.pwrite, number, memoryview(data)[done:], offset + done)
-        if result <= 0:
-            return int(result) or -ENODATA
+    while True:
+        result = int(call(os.pwrite, number, memoryview(data)[done:] if done else data, offset + done))
+        if result < 0:
+            return result
         done += result
-    return size
+        if done == size:
+            return size
+        if result == 0:
+            return -ENOSPC
