@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     Self = TypeVar("Self", bound="SharedMemory")
 
 _PLACE = "/dev/shm"
-_LARGE = 1 << 20
 
 
 class SharedMemory(_named.Named, Mapped, Handle):
@@ -197,8 +196,6 @@ class SharedMemory(_named.Named, Mapped, Handle):
             size = max(self.size - offset, 0)
         if size < 0 or not 0 <= offset < 1 << 63:
             raise ValueError(f"bytes {offset} to {offset + size} are none of any memory")
-        if size > _LARGE and size > self.size - offset:  # before there is memory for them
-            raise self._short(-ENODATA, "read", offset, size)
         data = ops.posix_shm_read(self, offset, size)
         if isinstance(data, int):
             raise self._short(data, "read", offset, size)
