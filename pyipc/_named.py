@@ -57,9 +57,9 @@ class Named:
 
     def _begin(self, name: str | None, *, owner: bool) -> None:
         self.name = None if name is None else with_slash(name)
-        self._owner_pid = 0
+        # In one step: it may own the name already, and a signal handler may raise between any two.
+        self._owner_pid = os.getpid() if owner else 0
         if owner:
-            self._owner_pid = os.getpid()
             remove_at_exit(self)
 
     @property
