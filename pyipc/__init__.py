@@ -1,6 +1,6 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
-Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`,
+Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`, `pyipc.compat`,
 `pyipc.fds`, `pyipc.memory`, `pyipc.posix`, `pyipc.sync`, `pyipc.sysv`.
 """
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from . import channels as channels
+    from . import compat as compat
     from . import fds as fds
     from . import memory as memory
     from . import posix as posix
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("channels", "fds", "memory", "posix", "sync", "sysv")
+_CHAPTERS = ("channels", "compat", "fds", "memory", "posix", "sync", "sysv")
 
 __all__ = (
     "AccessError",
@@ -64,6 +65,7 @@ __all__ = (
     "backend",
     "capabilities",
     "channels",
+    "compat",
     "errors",
     "fds",
     "memory",
