@@ -35,6 +35,9 @@ from .fallback_locks import *
 from .fallback_member import *
 from .fallback_memory import *
 from .fallback_passing import *
+from .fallback_posix import *
+from .fallback_posix_objects import *
+from .fallback_posix_objects import posix
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
@@ -66,6 +69,9 @@ _CAPABILITIES = {
     "fds.eventfd": hasattr(os, "eventfd"),
     "fds.pidfd_getfd": False,
     "memory.grows_whole_or_not": False,
+    "posix.message_queues": posix is not None,
+    "posix.semaphores": posix is not None,
+    "posix.unnamed_semaphores": False,
     "channels": False,
     "sync.counters": False,
     "sync.latest": False,

@@ -8,7 +8,7 @@ from time import monotonic_ns
 
 from .. import _deadline, _named
 from .._backend import ops
-from .._descriptor import WaitedHandle
+from .._descriptor import WEAKLY, WaitedHandle
 from ..errors import NotFoundError, error, limit_error
 from . import limits
 
@@ -82,7 +82,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         max_size: How many bytes a message can have.
     """
 
-    __slots__ = ("__weakref__", "_notices", "_owner_pid", "max_messages", "max_size", "name")
+    __slots__ = (*WEAKLY, "_notices", "_owner_pid", "max_messages", "max_size", "name")
     kind = "message queue"
     max_messages: int
     max_size: int
