@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from operator import index
 
+from ..._named import any_name
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -41,23 +43,43 @@ def c_long(value: Any) -> int:
     return int(value)
 
 
-def name_of(name: Any, flags: int) -> tuple[str | None, bytes]:
-    """A name as text and as bytes; None, which goes with O_EXCL, is one that nobody has."""
-    if isinstance(name, str):
-        plain = os.fsencode(name)
-    elif isinstance(name, bytes):
-        plain, name = name, os.fsdecode(name)
+def checked(name: Any, flags: Any, mode: Any) -> tuple[str | None, bytes, int, int]:
+    """A name as text and as bytes, flags and mode; None, which goes with O_EXCL, is a name to be chosen."""
+    if flags.__class__ is not int or not 0 <= flags < 1 << 31:
+        flags = c_unsigned(flags)
+    if mode.__class__ is not int or not 0 <= mode < 1 << 31:
+        mode = c_int(mode) & 0xFFFFFFFF
+    if name.__class__ is str:
+        plain = _encoded(name)
     elif name is None:
         plain = b""
+    elif isinstance(name, bytes):
+        plain, name = bytes(name), os.fsdecode(name)
+    elif isinstance(name, str):
+        plain = _encoded(name)
     else:
         raise TypeError(f"a name is a str, bytes or None, not {type(name).__name__}")
     if b"\0" in plain:
         raise ValueError(f"a name has no NUL in it: {name!r}")
-    if flags & O_EXCL and not flags & O_CREAT:
+    if flags & O_CREX == O_EXCL:
         raise ValueError("O_EXCL goes with O_CREAT only")
     if name is None and not flags & O_EXCL:
         raise ValueError("without a name there must be O_CREX")
-    return name, plain
+    return name, plain, flags, mode
+
+
+def _encoded(name: str) -> bytes:
+    try:
+        plain = name.encode()
+    except UnicodeEncodeError:
+        plain = os.fsencode(name)
+    return plain
+
+
+def chosen_name() -> tuple[str, bytes]:
+    """One that nobody has."""
+    name = any_name()
+    return name, name.encode()
 
 
 def name_to_unlink(name: Any) -> bytes:

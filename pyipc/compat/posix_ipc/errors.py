@@ -58,12 +58,8 @@ OPEN: Kinds = {
     ENOENT: ExistentialError,
     EINVAL: ValueError,
     ENAMETOOLONG: ValueError,
-}
-RESIZE: Kinds = {
-    EACCES: PermissionsError,
-    EROFS: PermissionsError,
-    EINVAL: ValueError,
     EFBIG: ValueError,
+    EROFS: PermissionsError,
 }
 UNLINK_MEMORY: Kinds = {
     EACCES: PermissionsError,

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 class Kind:
     """What has a name, and the mode that it was asked for with."""
 
-    __slots__ = ("_mode", "_name")
+    if not TYPE_CHECKING:  # their own slots, since some have a base in C
+        __slots__ = ()
     _name: str
     _mode: int
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from errno import EBADF, EEXIST
 
-from ... import _named, posix
+from ... import posix
 from ..._backend import ops
 from ...errors import IPCError
-from .arguments import O_CREAT, O_EXCL, c_int, c_unsigned, name_of, name_to_unlink, patience
+from .arguments import O_CREAT, O_EXCL, c_unsigned, checked, chosen_name, name_to_unlink, patience
 from .errors import OPEN, UNLINK, USE, check, refuse, refuse_number
 from .objects import Kind
 
@@ -29,7 +29,7 @@ class _Held(posix.Semaphore):
         pass
 
 
-@ops.accelerate("posix_sem.acquire", "posix_sem.release")
+@ops.accelerate("posix_sem.acquire", "posix_sem.release", "posix_sem.__enter__", "posix_sem.__exit__")
 class Semaphore(Kind):
     """A semaphore, made or found by its name.
 
@@ -41,7 +41,7 @@ class Semaphore(Kind):
     """
 
     __module__ = __package__
-    __slots__ = ("_held", "_sem")
+    __slots__ = ("_held", "_mode", "_name", "_plain", "_sem")
     _held: _Held | None
     _sem: Any  # of _held, for those that stand in
 
@@ -49,19 +49,17 @@ class Semaphore(Kind):
         self, name: str | bytes | None, flags: int = 0, mode: int = 0o600, initial_value: int = 0
     ) -> None:
         self._held = self._sem = None
-        flags, mode, initial_value = c_int(flags), c_int(mode), c_unsigned(initial_value)
-        given, plain = name_of(name, flags)
+        given, plain, flags, mode = checked(name, flags, mode)
+        initial_value = c_unsigned(initial_value)
         how = (ops.POSIX_CREATE if flags & O_CREAT else 0) | (ops.POSIX_EXCLUSIVE if flags & O_EXCL else 0)
         while True:
-            chosen = _named.any_name() if given is None else given
-            sem = ops.posix_sem_open(
-                _without_slash(plain or chosen.encode()), how, mode & 0o777, initial_value
-            )
+            chosen, plain = chosen_name() if given is None else (given, plain)
+            sem = ops.posix_sem_open(_without_slash(plain), how, mode & 0o777, initial_value)
             if given is not None or sem != -EEXIST:
                 break
         if isinstance(sem, int):
             refuse_number(-sem, OPEN, f"open semaphore {chosen}")
-        self._name, self._mode = chosen, mode & 0xFFFFFFFF
+        self._name, self._mode, self._plain = chosen, mode, _without_slash(plain)
         self._held = _Held._new(chosen, sem, owner=False)
         self._sem = sem
 
@@ -101,7 +99,7 @@ class Semaphore(Kind):
     def unlink(self) -> None:
         """Take its name away; who has it open keeps it."""
         self._open("unlink")
-        _unlink(self._name)
+        check(ops.posix_sem_unlink(self._plain), UNLINK, f"unlink semaphore {self._name}")
 
     def __enter__(self) -> Semaphore:
         self.acquire()
@@ -115,12 +113,7 @@ def _without_slash(name: bytes) -> bytes:
     return name[1:] if name[:1] == b"/" else name
 
 
-def _unlink(name: str) -> None:
-    plain = _without_slash(name.encode(errors="surrogateescape"))
-    check(ops.posix_sem_unlink(plain), UNLINK, f"unlink semaphore {name}")
-
-
 def unlink_semaphore(name: str, /) -> None:
     """Take the name of a semaphore away."""
-    name_to_unlink(name)
-    _unlink(name)
+    plain = _without_slash(name_to_unlink(name))
+    check(ops.posix_sem_unlink(plain), UNLINK, f"unlink semaphore {name}")
