@@ -10,7 +10,15 @@ import pytest
 
 import pyipc
 
-CHAPTERS = ["pyipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync", "pyipc.sysv"]
+CHAPTERS = [
+    "pyipc",
+    "pyipc.compat.posix_ipc",
+    "pyipc.errors",
+    "pyipc.fds",
+    "pyipc.memory",
+    "pyipc.sync",
+    "pyipc.sysv",
+]
 
 
 @pytest.fixture(params=CHAPTERS)
@@ -73,9 +81,10 @@ def test_public_classes_say_where_they_are_to_be_found(cls):
 def test_hot_methods_keep_their_signature_and_description():
     """Those that C stands in for look like the Python they replace."""
     sysv, sync = pyipc.sysv, pyipc.sync
+    door = pyipc.compat.posix_ipc
     looked_at = 0
     classes = (sysv.SharedMemory, sysv.Semaphore, sysv.MessageQueue, sync.Counter, sync.Latest)
-    for cls in (*classes, pyipc.channels.Channel):
+    for cls in (*classes, pyipc.channels.Channel, door.Semaphore, door.MessageQueue):
         for base in cls.__mro__:
             for name in [name for name in vars(base) if name.startswith("_py_")]:
                 fast, slow = getattr(cls, name[4:]), getattr(cls, name)

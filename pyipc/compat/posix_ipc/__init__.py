@@ -8,11 +8,11 @@ improves and the few things that differ. Objects are the kernel's, so programs o
 
 from __future__ import annotations
 
-from _signal import SIGRTMAX, SIGRTMIN
+import _signal
 
 from ..._backend import ops
 from .arguments import O_CREAT, O_CREX, O_EXCL, O_NONBLOCK, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY
-from .errors import BusyError, Error, ExistentialError, PermissionsError, SignalError
+from .exceptions import BusyError, Error, ExistentialError, PermissionsError, SignalError
 from .queues import (
     QUEUE_MESSAGE_SIZE_MAX_DEFAULT,
     QUEUE_MESSAGES_MAX_DEFAULT,
@@ -39,11 +39,15 @@ __license__ = "MIT"
 MESSAGE_QUEUES_SUPPORTED = ops.capabilities()["posix.message_queues"]
 
 # What the C library leaves of the real-time signals.
-USER_SIGNAL_MIN = int(SIGRTMIN)
-USER_SIGNAL_MAX = int(SIGRTMAX)
+USER_SIGNAL_MIN = int(_signal.SIGRTMIN)
+USER_SIGNAL_MAX = int(_signal.SIGRTMAX)
 
-__all__ = (
+__all__ = (  # noqa: RUF022  # as sorted() has it
+    "BusyError",
+    "Error",
+    "ExistentialError",
     "MESSAGE_QUEUES_SUPPORTED",
+    "MessageQueue",
     "O_CREAT",
     "O_CREX",
     "O_EXCL",
@@ -53,23 +57,19 @@ __all__ = (
     "O_TRUNC",
     "O_WRONLY",
     "PAGE_SIZE",
+    "PermissionsError",
     "QUEUE_MESSAGES_MAX_DEFAULT",
     "QUEUE_MESSAGE_SIZE_MAX_DEFAULT",
     "QUEUE_PRIORITY_MAX",
     "SEMAPHORE_TIMEOUT_SUPPORTED",
     "SEMAPHORE_VALUE_MAX",
     "SEMAPHORE_VALUE_SUPPORTED",
-    "USER_SIGNAL_MAX",
-    "USER_SIGNAL_MIN",
-    "VERSION",
-    "BusyError",
-    "Error",
-    "ExistentialError",
-    "MessageQueue",
-    "PermissionsError",
     "Semaphore",
     "SharedMemory",
     "SignalError",
+    "USER_SIGNAL_MAX",
+    "USER_SIGNAL_MIN",
+    "VERSION",
     "unlink_message_queue",
     "unlink_semaphore",
     "unlink_shared_memory",

@@ -11,15 +11,11 @@ from ..._descriptor import WEAKLY
 from ..._waiters import Waited
 from ...errors import IPCError, error
 from ...posix import limits
-from ...posix.notices import by_call
 from ...posix.queues import _cannot_make
 from .arguments import (
     O_CREAT,
     O_EXCL,
     O_NONBLOCK,
-    O_RDONLY,
-    O_RDWR,
-    O_WRONLY,
     c_int,
     c_long,
     checked,
@@ -28,7 +24,7 @@ from .arguments import (
     name_to_unlink,
     patience,
 )
-from .errors import NOTIFY, OPEN, UNLINK, USE, check, refuse, refuse_number
+from .exceptions import NOTIFY, OPEN, UNLINK, USE, check, refuse, refuse_number
 from .objects import Kind
 
 TYPE_CHECKING = False
@@ -86,14 +82,9 @@ class MessageQueue(Kind, Waited, Descriptor):
         given, plain, flags, mode = checked(name, flags, mode)
         most = max_messages if max_messages.__class__ is int else c_long(max_messages)
         longest = max_message_size if max_message_size.__class__ is int else c_long(max_message_size)
-        if read:
-            how, access = (_BOTH, O_RDWR) if write else (ops.POSIX_READ, O_RDONLY)
-        elif write:
-            how, access = ops.POSIX_WRITE, O_WRONLY
-        else:
+        how = (ops.POSIX_READ if read else 0) | (ops.POSIX_WRITE if write else 0)
+        if not how:
             raise ValueError("a queue is opened to read, to write, or both")
-        if (flags | access) & os.O_ACCMODE == os.O_ACCMODE:
-            raise ValueError("flags and read and write say different things")
         self._access = how
         if flags & O_CREAT:
             how |= ops.POSIX_CREATE
@@ -183,6 +174,8 @@ class MessageQueue(Kind, Waited, Descriptor):
         self._notices = None
         try:
             if pair:
+                from ...posix.notices import by_call
+
                 function, parameter = notification
                 this: Any = self
                 self._notices = by_call(this, lambda: function(parameter), False)
@@ -266,9 +259,6 @@ class MessageQueue(Kind, Waited, Descriptor):
         read, write = bool(self._access & ops.POSIX_READ), bool(self._access & ops.POSIX_WRITE)
         room = f"max_message_size={self._max_message_size}, max_messages={self._max_messages}"
         return f"{start}, {room}, read={read}, write={write})"
-
-
-_BOTH = ops.POSIX_READ | ops.POSIX_WRITE
 
 
 def unlink_message_queue(name: str, /) -> None:

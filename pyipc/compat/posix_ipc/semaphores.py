@@ -7,8 +7,8 @@ from errno import EBADF, EEXIST
 from ... import posix
 from ..._backend import ops
 from ...errors import IPCError
-from .arguments import O_CREAT, O_EXCL, c_unsigned, checked, chosen_name, name_to_unlink, patience
-from .errors import OPEN, UNLINK, USE, check, refuse, refuse_number
+from .arguments import O_CREAT, O_EXCL, c_int, c_unsigned, checked, chosen_name, name_to_unlink, patience
+from .exceptions import OPEN, UNLINK, USE, check, refuse, refuse_number
 from .objects import Kind
 
 TYPE_CHECKING = False
@@ -49,7 +49,7 @@ class Semaphore(Kind):
         self, name: str | bytes | None, flags: int = 0, mode: int = 0o600, initial_value: int = 0
     ) -> None:
         self._held = self._sem = None
-        given, plain, flags, mode = checked(name, flags, mode)
+        given, plain, flags, mode = checked(name, c_int(flags), mode)
         initial_value = c_unsigned(initial_value)
         how = (ops.POSIX_CREATE if flags & O_CREAT else 0) | (ops.POSIX_EXCLUSIVE if flags & O_EXCL else 0)
         while True:

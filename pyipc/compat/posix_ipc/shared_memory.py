@@ -7,7 +7,7 @@ from errno import EEXIST, EINVAL
 
 from ..._backend import ops
 from .arguments import O_RDWR, c_int, checked, chosen_name, name_to_unlink
-from .errors import CLOSE_DESCRIPTOR, OPEN, UNLINK_MEMORY, USE, check, refuse_number
+from .exceptions import CLOSE_DESCRIPTOR, OPEN, UNLINK_MEMORY, USE, check, refuse_number
 from .objects import Kind
 
 TYPE_CHECKING = False

@@ -10,6 +10,7 @@ from errno import (
     EEXIST,
     EFBIG,
     EINVAL,
+    EISDIR,
     EMSGSIZE,
     ENAMETOOLONG,
     ENOENT,
@@ -59,15 +60,17 @@ OPEN: Kinds = {
     EINVAL: ValueError,
     ENAMETOOLONG: ValueError,
     EFBIG: ValueError,
+    EISDIR: ValueError,
     EROFS: PermissionsError,
 }
-UNLINK_MEMORY: Kinds = {
+UNLINK: Kinds = {
     EACCES: PermissionsError,
     EPERM: PermissionsError,
     ENOENT: ExistentialError,
+    EINVAL: ExistentialError,
     ENAMETOOLONG: ValueError,
 }
-UNLINK: Kinds = {**UNLINK_MEMORY, EINVAL: ExistentialError}
+UNLINK_MEMORY: Kinds = {**UNLINK, ENAMETOOLONG: ExistentialError}  # shm_unlink(3) does not tell
 CLOSE_DESCRIPTOR: Kinds = {EBADF: ValueError}
 USE: Kinds = {
     EACCES: PermissionsError,
