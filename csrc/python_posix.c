@@ -147,7 +147,7 @@ static PyObject *enter(PyObject *self, PyObject *const *args, Py_ssize_t count, 
 
 static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	struct semaphore *s = count == 3 && !names ? semaphore_of(self) : NULL;
+	struct semaphore *s = names ? NULL : semaphore_of(self);
 	int given = s && pyipc_now_posix_sem_post(s->sem) == 0;
 
 	Py_XDECREF((PyObject *) s);
@@ -302,7 +302,7 @@ const struct hot_call pyipc_posix_calls[] = {
 	{ "posix_sem.acquire", acquire, "($self, timeout=None)" },
 	{ "posix_sem.release", release, "($self)" },
 	{ "posix_sem.__enter__", enter, "($self)" },
-	{ "posix_sem.__exit__", leave, "($self, kind, value, trace)" },
+	{ "posix_sem.__exit__", leave, "($self, *problem)" },
 	{ "posix_mq.send", send, "($self, data, priority=0, timeout=None)" },
 	{ "posix_mq.receive", receive, "($self, timeout=None)" },
 	{ "compat_mq.send", compat_send, "($self, message, timeout=None, priority=0)" },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import inspect
 import mmap
 import os
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -765,6 +767,23 @@ def test_memory_that_cannot_get_its_size_is_not_left_behind(name, flags):
         ours.SharedMemory(name, flags, size=1 << 63)
     with pytest.raises(ours.ExistentialError):
         ours.SharedMemory(name)
+
+
+def test_what_is_raised_keeps_nothing_alive(name):
+    queue = ours.MessageQueue(name, ours.O_CREX)
+    kept = weakref.ref(queue)
+    gc.collect()
+    gc.disable()
+    try:
+        for call in lambda: queue.receive(0), lambda: queue.request_notification(65):
+            with pytest.raises((ours.BusyError, OSError)):
+                call()
+        queue.close()
+        queue.unlink()
+        del queue, call
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 # ---- the name in sys.modules ----

@@ -86,9 +86,12 @@ NOTIFY: Kinds = {EBUSY: BusyError}
 def refuse(problem: OSError, kinds: Kinds) -> NoReturn:
     """Raise what a caller of these expects for *problem*, and *problem* itself where that is an OSError."""
     kind = kinds.get(problem.errno or 0)
-    if kind is None:
-        raise problem
-    raise kind(problem.strerror) from problem
+    try:
+        if kind is None:
+            raise problem
+        raise kind(problem.strerror) from problem
+    finally:
+        del problem  # whose traceback has this frame: a cycle, that would keep all our callers have
 
 
 def refuse_number(number: int, kinds: Kinds, doing: str) -> NoReturn:
