@@ -19,6 +19,7 @@ import report
 import rounds
 from channels import rows as channels
 from compat import rows as compat
+from compat import posix_rows as compat_posix
 from contest import FALLBACK, Row
 from fds import rows as fds
 from imports import rows as imports
@@ -27,7 +28,7 @@ from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
 
-CHAPTERS = (sysv, fds, memory, sync, sync_values, channels, compat, imports)
+CHAPTERS = (sysv, fds, memory, sync, sync_values, channels, compat, compat_posix, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"

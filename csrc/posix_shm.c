@@ -55,6 +55,36 @@ int pyipc_posix_shm_open(const char *name, int read_only, int32_t *ret_fd)
 	return result < 0 ? result : own(neg_errno(open(path, flags)), ret_fd);
 }
 
+/* As shm_open() does, for programs that bring its flags; and what they do next, to give it its size.  Should
+ * that fail, what was made here goes again: so one has to know whether it was. */
+int pyipc_posix_shm_get(const char *name, int flags, int mode, uint64_t size, int32_t *ret_fd)
+{
+	int always = flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+	char path[PATH_MAX];
+	int result = path_of(name, path, sizeof path);
+	int number, made = (flags & O_EXCL) != 0;
+
+	if (result < 0)
+		return result;
+	number = (flags & (O_CREAT | O_EXCL)) == O_CREAT ? -1 : (int) neg_errno(open(path, always, mode & 07777));
+	while ((flags & (O_CREAT | O_EXCL)) == O_CREAT && !made) {
+		number = (int) neg_errno(open(path, always & ~O_CREAT));
+		if (number != -ENOENT)
+			break;
+		number = (int) neg_errno(open(path, always | O_EXCL, mode & 07777));
+		made = number != -EEXIST;	/* else somebody made it between the two calls: begin again */
+	}
+	if (number < 0)
+		return number;
+	result = size ? pyipc_posix_shm_resize(number, size) : 0;
+	if (result == 0)
+		return own(number, ret_fd);
+	(void) close(number);
+	if (made)
+		(void) unlink(path);
+	return result;
+}
+
 int pyipc_posix_shm_resize(int number, uint64_t size)
 {
 	return size > INT64_MAX ? -EINVAL : (int) neg_errno(ftruncate(number, (off_t) size));

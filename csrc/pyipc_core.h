@@ -285,6 +285,7 @@ int pyipc_msg_remove(int id);
 int pyipc_posix_shm_create(int mode, int32_t *ret_fd);
 int pyipc_posix_shm_link(int number, const char *name);
 int pyipc_posix_shm_open(const char *name, int read_only, int32_t *ret_fd);
+int pyipc_posix_shm_get(const char *name, int flags, int mode, uint64_t size, int32_t *ret_fd);
 int pyipc_posix_shm_resize(int number, uint64_t size);
 int pyipc_posix_shm_unlink(const char *name);
 int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset);

@@ -114,6 +114,14 @@ static inline int plain_timeout(PyObject *timeout)
 {
 	if (!timeout || timeout == Py_None)
 		return 1;
+	if (PyLong_CheckExact(timeout)) {
+		long long seconds = PyLong_AsLongLong(timeout);
+
+		if (seconds != -1 || !PyErr_Occurred())
+			return seconds >= 0;
+		PyErr_Clear();
+		return 0;
+	}
 	return PyFloat_CheckExact(timeout) && PyFloat_AsDouble(timeout) >= 0;
 }
 

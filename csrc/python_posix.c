@@ -15,7 +15,7 @@ struct pair_class pyipc_posix_messages;
 
 static struct {
 	PyObject *sem;		/* name of an attribute */
-	PyObject *acquire[1], *send[3], *receive[1];	/* of their arguments */
+	PyObject *acquire[1], *send[3], *receive[1], *compat_send[3];	/* of their arguments */
 	PyTypeObject *sem_type;
 } known;
 
@@ -133,6 +133,27 @@ static PyObject *release(PyObject *self, PyObject *const *args, Py_ssize_t count
 	return given ? none() : in_python(self, "_py_release", args, count, names);
 }
 
+static PyObject *enter(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct semaphore *s = count == 0 && !names ? semaphore_of(self) : NULL;
+	int taken = s && pyipc_now_posix_sem_try(s->sem) == 0;
+
+	Py_XDECREF((PyObject *) s);
+	if (!taken)
+		return in_python(self, "_py___enter__", args, count, names);
+	Py_INCREF(self);
+	return self;
+}
+
+static PyObject *leave(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	struct semaphore *s = names ? NULL : semaphore_of(self);
+	int given = s && pyipc_now_posix_sem_post(s->sem) == 0;
+
+	Py_XDECREF((PyObject *) s);
+	return given ? none() : in_python(self, "_py___exit__", args, count, names);
+}
+
 /* ---- queues ---- */
 
 enum { ROOM = 16384 };
@@ -151,7 +172,8 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 	return in_python(self, "_py_send", args, count, names);
 }
 
-static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+static PyObject *receive_as(const struct pair_class *pairs, PyObject *self, PyObject *const *args, Py_ssize_t count,
+			    PyObject *names)
 {
 	PyObject *timeout = NULL;
 	char data[ROOM];
@@ -162,8 +184,90 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 	    || (sort_out(args, count, names, 0, known.receive, 1, &timeout) && plain_timeout(timeout)))
 		size = pyipc_now_posix_mq_receive(&((struct descriptor *) self)->number, data, ROOM, &priority);
 	if (size >= 0)
-		return pyipc_pair(&pyipc_posix_messages, data, size, priority);
+		return pyipc_pair(pairs, data, size, priority);
 	return in_python(self, "_py_receive", args, count, names);
+}
+
+static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	return receive_as(&pyipc_posix_messages, self, args, count, names);
+}
+
+/* The same two as posix_ipc has them (pyipc/compat): a message may be a str, and comes as a mere tuple. */
+static PyObject *compat_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	static const struct pair_class tuples = { .is_plain = 1 };
+
+	return receive_as(&tuples, self, args, count, names);
+}
+
+static PyObject *bytes_of(PyObject *message)
+{
+	PyObject *bytes = NULL;
+
+	if (PyUnicode_CheckExact(message)) {
+		bytes = PyUnicode_AsUTF8String(message);
+		if (!bytes)
+			PyErr_Clear();
+	} else if (PyBytes_CheckExact(message)) {
+		bytes = message;
+		Py_INCREF(bytes);
+	}
+	return bytes;
+}
+
+static PyObject *compat_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[3];	/* message, timeout, priority */
+	PyObject *bytes = NULL;
+	long long priority;
+	int sent = 0;
+
+	if (sort_out(args, count, names, 1, known.compat_send, 3, given) && plain_timeout(given[1])
+	    && plain_number(given[2], 0, &priority) && priority >= 0 && priority <= UINT32_MAX)
+		bytes = bytes_of(given[0]);
+	if (bytes && PyBytes_Size(bytes) <= COPY_WITH_GIL)
+		sent = pyipc_now_posix_mq_send(&((struct descriptor *) self)->number, PyBytes_AsString(bytes),
+					       (uint64_t) PyBytes_Size(bytes), (uint32_t) priority) == 0;
+	Py_XDECREF(bytes);
+	return sent ? none() : in_python(self, "_py_send", args, count, names);
+}
+
+/* ---- opening: what cffi makes of so many arguments takes a tenth of the call ---- */
+
+/* posix_mq_open(into, name, flags, mode, max_messages, max_size): 0, or -errno. */
+static PyObject *module_mq_open(PyObject *module, PyObject *args)
+{
+	long long max_messages, max_size;
+	int flags, mode, result;
+	const char *name;
+	PyObject *into;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "O!yiiLL", pyipc_descriptor_type, &into, &name, &flags, &mode, &max_messages,
+			      &max_size))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	result = pyipc_posix_mq_open(name, flags, mode, max_messages, max_size, &((struct descriptor *) into)->number);
+	Py_END_ALLOW_THREADS
+	return PyLong_FromLong(result);
+}
+
+/* posix_shm_get(into, name, flags, mode, size): the same. */
+static PyObject *module_shm_get(PyObject *module, PyObject *args)
+{
+	unsigned long long size;
+	int flags, mode, result;
+	const char *name;
+	PyObject *into;
+
+	(void) module;
+	if (!PyArg_ParseTuple(args, "O!yiiK", pyipc_descriptor_type, &into, &name, &flags, &mode, &size))
+		return NULL;
+	Py_BEGIN_ALLOW_THREADS
+	result = pyipc_posix_shm_get(name, flags, mode, size, &((struct descriptor *) into)->number);
+	Py_END_ALLOW_THREADS
+	return PyLong_FromLong(result);
 }
 
 /* ---- putting them in place ---- */
@@ -189,14 +293,20 @@ static PyType_Spec semaphore_spec = {
 static PyMethodDef functions[] = {
 	{ "posix_sem_open", module_open, METH_VARARGS, NULL },
 	{ "posix_sem_in", module_in, METH_VARARGS, NULL },
+	{ "posix_mq_open", module_mq_open, METH_VARARGS, NULL },
+	{ "posix_shm_get", module_shm_get, METH_VARARGS, NULL },
 	{ 0 },
 };
 
 const struct hot_call pyipc_posix_calls[] = {
 	{ "posix_sem.acquire", acquire, "($self, timeout=None)" },
 	{ "posix_sem.release", release, "($self)" },
+	{ "posix_sem.__enter__", enter, "($self)" },
+	{ "posix_sem.__exit__", leave, "($self, *problem)" },
 	{ "posix_mq.send", send, "($self, data, priority=0, timeout=None)" },
 	{ "posix_mq.receive", receive, "($self, timeout=None)" },
+	{ "compat_mq.send", compat_send, "($self, message, timeout=None, priority=0)" },
+	{ "compat_mq.receive", compat_receive, "($self, timeout=None)" },
 	{ 0 },
 };
 
@@ -204,8 +314,10 @@ int pyipc_add_posix(PyObject *module)
 {
 	known.sem = PyUnicode_InternFromString("_sem");
 	known.send[0] = PyUnicode_InternFromString("data");
-	known.send[1] = PyUnicode_InternFromString("priority");
+	known.send[1] = known.compat_send[2] = PyUnicode_InternFromString("priority");
 	known.acquire[0] = known.send[2] = known.receive[0] = PyUnicode_InternFromString("timeout");
+	known.compat_send[0] = PyUnicode_InternFromString("message");
+	known.compat_send[1] = known.receive[0];
 	known.sem_type = (PyTypeObject *) PyType_FromSpec(&semaphore_spec);
 	return known.sem_type ? PyModule_AddFunctions(module, functions) : -1;
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from _functools import partial
-from errno import ENODATA
+from errno import EEXIST, EINVAL, ENODATA, ENOENT
 
 from .fallback_descriptors import own
 from .fallback_foreign import call
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "posix_shm_create",
+    "posix_shm_get",
     "posix_shm_link",
     "posix_shm_open",
     "posix_shm_read",
@@ -45,6 +46,26 @@ def posix_shm_link(number: int, name: bytes) -> int:
 
 def posix_shm_open(into: Any, name: bytes, read_only: bool) -> int:
     return own(into, os.open, _path(name), (os.O_RDONLY if read_only else os.O_RDWR) | _CAREFULLY)
+
+
+def posix_shm_get(into: Any, name: bytes, flags: int, mode: int, size: int) -> int:
+    path, always, made = _path(name), flags | _CAREFULLY, bool(flags & os.O_EXCL)
+    if flags & (os.O_CREAT | os.O_EXCL) != os.O_CREAT:
+        result = own(into, os.open, path, always, mode & 0o7777)
+    while flags & (os.O_CREAT | os.O_EXCL) == os.O_CREAT and not made:
+        result = own(into, os.open, path, always & ~os.O_CREAT)
+        if result != -ENOENT:
+            break
+        result = own(into, os.open, path, always | os.O_EXCL, mode & 0o7777)
+        made = result != -EEXIST  # else somebody made it between the two calls: begin again
+    if result < 0 or not size:
+        return result
+    result = posix_shm_resize(into._number, size) if size < 1 << 63 else -EINVAL
+    if result < 0:
+        into._close()
+        if made:
+            posix_shm_unlink(name)
+    return result
 
 
 def posix_shm_resize(number: int, size: int) -> int:

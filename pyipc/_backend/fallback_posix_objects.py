@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from _functools import partial
 from _operator import attrgetter
 from _weakref import ref
@@ -64,7 +65,12 @@ __all__ = (
 )
 
 # Imported here alone, and by a reference of our own: the name in sys.modules may come to mean
-# pyipc's imitation of it.
+# pyipc's imitation of it (pyipc.compat), before or after this.
+_imitation = sys.modules.get("posix_ipc")
+if _imitation is not None and _imitation.__name__ != "posix_ipc":
+    del sys.modules["posix_ipc"]
+else:
+    _imitation = None
 posix: Any
 try:
     import posix_ipc
@@ -72,6 +78,9 @@ except ImportError:
     posix = None
 else:
     posix = posix_ipc
+finally:
+    if _imitation is not None:
+        sys.modules["posix_ipc"] = _imitation
 
 POSIX_CREATE, POSIX_EXCLUSIVE, POSIX_READ, POSIX_WRITE = 1, 2, 4, 8
 POSIX_SEM_SIZE = 32

@@ -36,6 +36,7 @@ __all__ = (
     "posix_sem_unlink",
     "posix_sem_wait",
     "posix_shm_create",
+    "posix_shm_get",
     "posix_shm_link",
     "posix_shm_open",
     "posix_shm_read",
@@ -69,6 +70,13 @@ def posix_shm_create(into: Any, mode: int) -> int:
 
 def posix_shm_open(into: Any, name: bytes, read_only: bool) -> int:
     return lib.pyipc_posix_shm_open(name, read_only, cell(into))
+
+
+def _posix_shm_get(into: Any, name: bytes, flags: int, mode: int, size: int) -> int:
+    return lib.pyipc_posix_shm_get(name, flags, mode, size, cell(into))
+
+
+posix_shm_get = core.posix_shm_get if HOT else _posix_shm_get
 
 
 def posix_shm_read(memory: Any, offset: int, size: int) -> int | bytes:
@@ -135,8 +143,11 @@ def now_posix_sem_value(sem: Any) -> int:
 posix_mq_unlink = lib.pyipc_posix_mq_unlink
 
 
-def posix_mq_open(into: Any, name: bytes, flags: int, mode: int, max_messages: int, max_size: int) -> int:
+def _posix_mq_open(into: Any, name: bytes, flags: int, mode: int, max_messages: int, max_size: int) -> int:
     return lib.pyipc_posix_mq_open(name, flags, mode, max_messages, max_size, cell(into))
+
+
+posix_mq_open = core.posix_mq_open if HOT else _posix_mq_open
 
 
 def now_posix_mq_send(queue: Any, data: bytes, priority: int) -> int:

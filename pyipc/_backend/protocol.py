@@ -433,6 +433,12 @@ class PosixOps(Protocol):
     def posix_shm_open(self, into: Any, name: bytes, read_only: bool) -> int:
         """What has this name."""
 
+    def posix_shm_get(self, into: Any, name: bytes, flags: int, mode: int, size: int) -> int:
+        """As shm_open(3), whose flags and mode these are; then, of a size but 0, ftruncate(2).
+
+        Where that fails, what it has made goes again.
+        """
+
     def posix_shm_resize(self, number: int, size: int) -> int:
         """Longer or shorter."""
 

@@ -1,13 +1,13 @@
 """Doors for programs that were written for other packages: the same names, over pyipc's objects.
 
-`import pyipc.compat.sysv_ipc as sysv_ipc` is all that such a program has to change.
+`import pyipc.compat.sysv_ipc as sysv_ipc` is all that such a program has to change; so it is of `posix_ipc`.
 """
 
 from __future__ import annotations
 
-_DOORS = ("sysv_ipc",)
+_DOORS = ("posix_ipc", "sysv_ipc")
 
-__all__ = ("sysv_ipc",)
+__all__ = ("posix_ipc", "sysv_ipc")
 
 
 def __getattr__(name: str) -> object:

@@ -48,3 +48,9 @@ def _sources(name, version, tmp_path_factory):
 def sysv_ipc_sources(tmp_path_factory):
     """The folder with all that sysv_ipc 1.2.0 comes with."""
     return _sources("sysv_ipc", "1.2.0", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def posix_ipc_sources(tmp_path_factory):
+    """The folder with all that posix_ipc 1.3.2 comes with."""
+    return _sources("posix_ipc", "1.3.2", tmp_path_factory)

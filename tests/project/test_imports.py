@@ -34,7 +34,10 @@ def test_importing_pyipc_brings_nothing_heavy():
     assert {name for name in loaded if name.startswith("pyipc")} == {"pyipc", "pyipc.errors"}
 
 
-@pytest.mark.parametrize("chapter", ["channels", "compat.sysv_ipc", "fds", "memory", "sync", "sysv"])
+CHAPTERS = ["channels", "compat.posix_ipc", "compat.sysv_ipc", "fds", "memory", "posix", "sync", "sysv"]
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
 def test_importing_a_chapter_brings_nothing_heavy_either(chapter):
     if pyipc.backend() != "native":
         pytest.skip("what the fallback falls back to imports what it likes")

@@ -11,7 +11,8 @@ import pytest
 import pyipc
 
 CHAPTERS = [
-    *("pyipc", "pyipc.compat.sysv_ipc", "pyipc.errors", "pyipc.fds", "pyipc.memory", "pyipc.sync"),
+    *("pyipc", "pyipc.compat.posix_ipc", "pyipc.compat.sysv_ipc", "pyipc.errors", "pyipc.fds", "pyipc.memory"),
+    *("pyipc.posix", "pyipc.sync"),
     "pyipc.sysv",
 ]
 
@@ -76,10 +77,11 @@ def test_public_classes_say_where_they_are_to_be_found(cls):
 def test_hot_methods_keep_their_signature_and_description():
     """Those that C stands in for look like the Python they replace."""
     sysv, sync = pyipc.sysv, pyipc.sync
+    doors = pyipc.compat.posix_ipc, pyipc.compat.sysv_ipc
     looked_at = 0
     classes = (sysv.SharedMemory, sysv.Semaphore, sysv.MessageQueue, sync.Counter, sync.Latest)
-    door = pyipc.compat.sysv_ipc
-    for cls in (*classes, pyipc.channels.Channel, door.Semaphore, door.MessageQueue):
+    of_doors = [cls for door in doors for cls in (door.Semaphore, door.MessageQueue)]
+    for cls in (*classes, pyipc.channels.Channel, *of_doors):
         for base in cls.__mro__:
             for name in [name for name in vars(base) if name.startswith("_py_")]:
                 fast, slow = getattr(cls, name[4:]), getattr(cls, name)
