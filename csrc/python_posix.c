@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * python_posix.c -- what CPython sees of POSIX semaphores and queues: the common form of taking, giving,
- * sending and receiving.  The rules are those of hot_calls.c.
+ * python_posix.c -- what CPython sees of POSIX semaphores, queues and shared memory: the common form of
+ * taking, giving, sending, receiving, reading and writing.  The rules are those of hot_calls.c.
  */
 #include <patchlevel.h>		/* PYPY_VERSION */
 #include <pyconfig.h>		/* Py_GIL_DISABLED */
@@ -15,7 +15,7 @@ struct pair_class pyipc_posix_messages;
 
 static struct {
 	PyObject *sem;		/* name of an attribute */
-	PyObject *acquire[1], *send[3], *receive[1];	/* of their arguments */
+	PyObject *acquire[1], *send[3], *receive[1], *read[2], *write[2];	/* of their arguments */
 	PyTypeObject *sem_type;
 } known;
 
@@ -166,6 +166,39 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 	return in_python(self, "_py_receive", args, count, names);
 }
 
+/* ---- shared memory ---- */
+
+/* Those that are longer are Python's. */
+static PyObject *read_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* size, offset */
+	long long size, offset;
+	PyObject *bytes = NULL;
+
+	if (sort_out(args, count, names, 1, known.read, 2, given) && plain_number(given[0], -1, &size)
+	    && plain_number(given[1], 0, &offset) && size >= 0 && size <= COPY_WITH_GIL && offset >= 0
+	    && !(bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t) size)))
+		return NULL;
+	if (bytes && pyipc_now_posix_shm_read(&((struct descriptor *) self)->number, PyBytes_AsString(bytes),
+					      (uint64_t) size, (uint64_t) offset) >= 0)
+		return bytes;
+	Py_XDECREF(bytes);
+	return in_python(self, "_py_read", args, count, names);
+}
+
+static PyObject *write_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* data, offset */
+	long long offset;
+
+	if (sort_out(args, count, names, 1, known.write, 2, given) && PyBytes_CheckExact(given[0])
+	    && PyBytes_Size(given[0]) <= COPY_WITH_GIL && plain_number(given[1], 0, &offset) && offset >= 0
+	    && pyipc_now_posix_shm_write(&((struct descriptor *) self)->number, PyBytes_AsString(given[0]),
+					 (uint64_t) PyBytes_Size(given[0]), (uint64_t) offset) >= 0)
+		return none();
+	return in_python(self, "_py_write", args, count, names);
+}
+
 /* ---- putting them in place ---- */
 
 static PyGetSetDef semaphore_members[] = {
@@ -197,13 +230,17 @@ const struct hot_call pyipc_posix_calls[] = {
 	{ "posix_sem.release", release, "($self)" },
 	{ "posix_mq.send", send, "($self, data, priority=0, timeout=None)" },
 	{ "posix_mq.receive", receive, "($self, timeout=None)" },
+	{ "posix_shm.read", read_bytes, "($self, size=None, offset=0)" },
+	{ "posix_shm.write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
 	{ 0 },
 };
 
 int pyipc_add_posix(PyObject *module)
 {
 	known.sem = PyUnicode_InternFromString("_sem");
-	known.send[0] = PyUnicode_InternFromString("data");
+	known.send[0] = known.write[0] = PyUnicode_InternFromString("data");
+	known.read[0] = PyUnicode_InternFromString("size");
+	known.read[1] = known.write[1] = PyUnicode_InternFromString("offset");
 	known.send[1] = PyUnicode_InternFromString("priority");
 	known.acquire[0] = known.send[2] = known.receive[0] = PyUnicode_InternFromString("timeout");
 	known.sem_type = (PyTypeObject *) PyType_FromSpec(&semaphore_spec);

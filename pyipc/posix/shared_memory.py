@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PLACE = "/dev/shm"
 
 
+@ops.accelerate("posix_shm.read", "posix_shm.write")
 class SharedMemory(_named.Named, Mapped, Handle):
     """Shared memory that others find by its name.
 
