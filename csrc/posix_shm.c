@@ -67,15 +67,22 @@ int pyipc_posix_shm_unlink(const char *name)
 	return result < 0 ? result : (int) neg_errno(unlink(path));
 }
 
-/* All of it, or -ENODATA: somebody has made it smaller. */
-static int64_t whole(int64_t result, uint64_t size)
-{
-	return result >= 0 && (uint64_t) result < size ? -ENODATA : result;
-}
-
+/* All of it, or -ENODATA: somebody has made it smaller.  One call reads or writes no more than 2 GiB; and of
+ * what has no room, a write makes a part before it says so. */
 int64_t pyipc_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
 {
-	return whole(neg_errno(pread(number_of(fd), ret_data, size, (off_t) offset)), size);
+	uint64_t done = 0;
+	int64_t result;
+
+	do {
+		result = neg_errno(pread(number_of(fd), ret_data + done, size - done, (off_t) (offset + done)));
+		if (result < 0)
+			return result;
+		if (result == 0 && size)
+			return -ENODATA;
+		done += (uint64_t) result;
+	} while (done < size);
+	return (int64_t) size;
 }
 
 int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
@@ -102,11 +109,18 @@ static int64_t reaches(int number, uint64_t end)
 int64_t pyipc_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)
 {
 	int number = number_of(fd);
+	uint64_t done = 0;
 	int64_t result = reaches(number, offset + size);
 
 	if (result < 0)
 		return result;
-	return whole(neg_errno(pwrite(number, data, size, (off_t) offset)), size);
+	do {
+		result = neg_errno(pwrite(number, data + done, size - done, (off_t) (offset + done)));
+		if (result < 0)
+			return result;
+		done += (uint64_t) result;
+	} while (done < size && result > 0);
+	return done < size ? -ENOSPC : (int64_t) size;
 }
 
 int64_t pyipc_now_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)

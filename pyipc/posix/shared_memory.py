@@ -7,7 +7,7 @@ from errno import EACCES, EEXIST, ENODATA, ENOENT, ENOSPC
 
 from .. import _memfd, _named, _pickling, _room
 from .._backend import ops
-from .._descriptor import Handle
+from .._descriptor import WEAKLY, Handle
 from .._mapping import Mapped
 from ..errors import NotFoundError, check, error, limit_error
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Self = TypeVar("Self", bound="SharedMemory")
 
 _PLACE = "/dev/shm"
+_LARGE = 1 << 20
 
 
 @ops.accelerate("posix_shm.read", "posix_shm.write")
@@ -39,7 +40,7 @@ class SharedMemory(_named.Named, Mapped, Handle):
         read_only: Whether it was opened for reading alone.
     """
 
-    __slots__ = ("__weakref__", "_attachment", "_memory", "_owner_pid", "_trust", "name", "read_only")
+    __slots__ = (*WEAKLY, "_attachment", "_memory", "_owner_pid", "_trust", "name", "read_only")
     kind = "shared memory"
     _attachment: Any
     _trust: bool
@@ -197,6 +198,8 @@ class SharedMemory(_named.Named, Mapped, Handle):
             size = max(self.size - offset, 0)
         if size < 0 or not 0 <= offset < 1 << 63:
             raise ValueError(f"bytes {offset} to {offset + size} are none of any memory")
+        if size > _LARGE and size > self.size - offset:  # before there is memory for them
+            raise self._short(-ENODATA, "read", offset, size)
         data = ops.posix_shm_read(self, offset, size)
         if isinstance(data, int):
             raise self._short(data, "read", offset, size)
