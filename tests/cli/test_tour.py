@@ -30,6 +30,12 @@ NEEDS = {
     "A holder dies": None,
     "Messages by type": None,
     "Nothing is left behind": None,
+    "Memory with a name": None,
+    "It shrinks under its reader": None,
+    "A semaphore by its name": "posix.semaphores",
+    "The most urgent first": "posix.message_queues",
+    "Told of a message": "posix.message_queues",
+    "No name is left behind": None,
     "An open file goes along": None,
     "From any program": None,
     "None is lost in silence": None,
@@ -176,6 +182,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
     assert "Linux " in lines[0] + lines[1]
     firsts = [
         "Shared memory, byte for byte",
+        "Memory with a name",
         "An open file goes along",
         "Memory without a name",
         "Its owner dies",
