@@ -31,9 +31,11 @@ with posix.SharedMemory.create(None, 64) as memory, posix.SharedMemory.open(memo
 
 if pyipc.capabilities()["posix.semaphores"]:
     with contextlib.closing(posix.Semaphore.create(None, 0)) as semaphore:
-        with contextlib.suppress(TimeoutError):
+        try:
             semaphore.acquire(timeout=0.01)
-        semaphore.release()
+            sys.exit("a semaphore without permits was acquired")
+        except TimeoutError:
+            semaphore.release()
         semaphore.acquire(timeout=1)
 
 if pyipc.capabilities()["channels"]:
