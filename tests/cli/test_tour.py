@@ -175,6 +175,16 @@ def test_without_numpy_the_view_is_a_memoryview(tour, tmp_path):
     assert "python: a memoryview of 1000 numbers" in ran.stdout
 
 
+def test_posix_ipc_is_needed_by_the_fallback_alone(tour, tmp_path):
+    (tmp_path / "posix_ipc.py").write_text("raise ImportError('posix_ipc is not installed')\n")
+    ran = tour("posix", "--json", PYTHONPATH=os.fspath(tmp_path))
+    assert ran.returncode == 0
+    lacking = [name for name, status in statuses(ran).items() if status == "skipped"]
+    need = ["A semaphore by its name", "The most urgent first", "Told of a message"]
+    assert lacking == (need if pyipc.backend() == "fallback" else [])
+    assert ran.stdout.count("or the posix-ipc package") == len(lacking)
+
+
 def test_a_terminal_of_80_columns_shows_it_whole(tour):
     lines = tour().stdout.splitlines()
     assert all(line.isascii() and len(line) < 80 and "\033" not in line for line in lines)
