@@ -191,8 +191,9 @@ static PyObject *write_bytes(PyObject *self, PyObject *const *args, Py_ssize_t c
 	PyObject *given[2];	/* data, offset */
 	long long offset;
 
+	/* To write nothing would succeed where writing is not allowed. */
 	if (sort_out(args, count, names, 1, known.write, 2, given) && PyBytes_CheckExact(given[0])
-	    && PyBytes_Size(given[0]) <= COPY_WITH_GIL && plain_number(given[1], 0, &offset) && offset >= 0
+	    && PyBytes_Size(given[0]) > 0 && PyBytes_Size(given[0]) <= COPY_WITH_GIL && plain_number(given[1], 0, &offset) && offset >= 0
 	    && pyipc_now_posix_shm_write(&((struct descriptor *) self)->number, PyBytes_AsString(given[0]),
 					 (uint64_t) PyBytes_Size(given[0]), (uint64_t) offset) >= 0)
 		return none();
