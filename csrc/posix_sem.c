@@ -89,8 +89,8 @@ static int64_t look_until(char *sem, int64_t deadline_ns)
 int pyipc_posix_sem_wait(char *sem, int64_t deadline_ns)
 {
 	int64_t net_ns = monotonic_ns() + NET_NS;
-	int64_t end_ns = deadline_ns < net_ns ? deadline_ns : net_ns;
-	struct timespec end = ns_to_timespec(end_ns > 0 ? end_ns : 0);
+	int64_t end_ns = deadline_ns > net_ns ? net_ns : deadline_ns > 0 ? deadline_ns : 0;
+	struct timespec end = ns_to_timespec(end_ns);
 	int64_t result = sem_clockwait ? neg_errno(sem_clockwait(at(sem), CLOCK_MONOTONIC, &end))
 				       : look_until(sem, end_ns);
 
