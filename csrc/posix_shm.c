@@ -89,14 +89,15 @@ int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t siz
 	return pyipc_posix_shm_read(fd, ret_data, size, offset);
 }
 
-/* Has it so many bytes?  To read the last one takes half as long as fstat(2), which besides makes the next
+/* Is all of this there?  To read the last byte takes half as long as fstat(2), which besides makes the next
  * write take a finer time stamp. */
-static int64_t reaches(int number, uint64_t end)
+static int64_t reaches(int number, uint64_t offset, uint64_t size)
 {
-	char last;
+	uint64_t end = offset + size;
 	int64_t result = 1;
+	char last;
 
-	if (end > INT64_MAX)
+	if (end > INT64_MAX || end < size)
 		return -ENODATA;
 	if (end > 0)
 		result = neg_errno(pread(number, &last, 1, (off_t) end - 1));
@@ -109,7 +110,7 @@ int64_t pyipc_posix_shm_write(const int32_t *fd, const char *data, uint64_t size
 {
 	int number = number_of(fd);
 	uint64_t done = 0;
-	int64_t result = reaches(number, offset + size);
+	int64_t result = reaches(number, offset, size);
 
 	if (result < 0)
 		return result;
