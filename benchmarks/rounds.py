@@ -113,4 +113,5 @@ def _objects() -> set[str]:
         with open(f"/proc/sysvipc/{table}") as lines:
             next(lines)
             found.update(f"{table} {line.split()[1]}" for line in lines)
+    found.update(f"/dev/shm/{name}" for name in os.listdir("/dev/shm") if "pyipc-bench-" in name)
     return found

@@ -223,8 +223,7 @@ static PyObject *compat_receive(PyObject *self, PyObject *const *args, Py_ssize_
 		size = pyipc_now_msg_receive(int_of(self, known.id), &msg.head,
 					     (uint64_t) (most < PYIPC_MSG_SMALL ? most : PYIPC_MSG_SMALL), type, 0);
 	if (size >= 0)
-		return pair_of(PyBytes_FromStringAndSize(msg.head.data, size),
-			       PyLong_FromLongLong(msg.head.type), NULL);
+		return pyipc_tuple(msg.head.data, size, msg.head.type);
 	return in_python(self, "_py_receive", args, count, names);
 }
 

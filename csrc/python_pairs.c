@@ -9,6 +9,8 @@
 
 #include "python_pairs.h"
 
+enum { SHORT = 512 };	/* bytes */
+
 /* Of these two, which it takes over. */
 static PyObject *pair_of(PyObject *bytes, PyObject *number, PyTypeObject *type)
 {
@@ -45,16 +47,40 @@ void pyipc_pair_class(struct pair_class *ret_pairs, PyObject *type)
 	Py_INCREF(type);
 	ret_pairs->type = (PyTypeObject *) type;
 	ret_pairs->is_plain = is_plain(ret_pairs->type);
+	Py_CLEAR(ret_pairs->last);
 }
 
-PyObject *pyipc_pair(const struct pair_class *pairs, const char *data, int64_t size, int64_t number)
+/* To make an object and to unmake it costs a tenth of a short message's way.  So the last one is kept, and
+ * if nobody else has it any more it is filled in again, as zip() does; what is long is not kept for that. */
+static PyObject *short_pair(struct pair_class *pairs, PyObject *bytes, PyObject *number)
+{
+	PyObject *last = pairs->last;
+
+	if (last && Py_REFCNT(last) == 1 && bytes && number) {
+		(void) PyTuple_SetItem(last, 0, bytes);
+		(void) PyTuple_SetItem(last, 1, number);
+	} else {
+		pairs->last = pair_of(bytes, number, pairs->type);
+		Py_XDECREF(last);
+	}
+	Py_XINCREF(pairs->last);
+	return pairs->last;
+}
+
+/* A mere tuple of them. */
+PyObject *pyipc_tuple(const char *data, int64_t size, int64_t number)
+{
+	return pair_of(PyBytes_FromStringAndSize(data, size), PyLong_FromLongLong(number), NULL);
+}
+
+PyObject *pyipc_pair(struct pair_class *pairs, const char *data, int64_t size, int64_t number)
 {
 	PyObject *bytes = PyBytes_FromStringAndSize(data, size);
 	PyObject *integer = PyLong_FromLongLong(number);
 	PyObject *pair, *result;
 
 	if (pairs->is_plain)
-		return pair_of(bytes, integer, pairs->type);
+		return size <= SHORT ? short_pair(pairs, bytes, integer) : pair_of(bytes, integer, pairs->type);
 	pair = pair_of(bytes, integer, NULL);
 	result = pair ? PyObject_CallFunctionObjArgs((PyObject *) pairs->type, pair, NULL) : NULL;
 	Py_XDECREF(pair);

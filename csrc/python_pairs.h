@@ -10,9 +10,11 @@
 struct pair_class {
 	PyTypeObject *type;
 	int is_plain;		/* one can be made by filling it in */
+	PyObject *last;		/* the last one that was short, or NULL */
 };
 
 void pyipc_pair_class(struct pair_class *ret_pairs, PyObject *type);
-PyObject *pyipc_pair(const struct pair_class *pairs, const char *data, int64_t size, int64_t number);
+PyObject *pyipc_tuple(const char *data, int64_t size, int64_t number);
+PyObject *pyipc_pair(struct pair_class *pairs, const char *data, int64_t size, int64_t number);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * python_posix.c -- what CPython sees of POSIX semaphores and queues: the common form of taking, giving,
- * sending and receiving.  The rules are those of hot_calls.c.
+ * python_posix.c -- what CPython sees of POSIX semaphores, queues and shared memory: the common form of
+ * taking, giving, sending, receiving, reading and writing.  The rules are those of hot_calls.c.
  */
 #include <patchlevel.h>		/* PYPY_VERSION */
 #include <pyconfig.h>		/* Py_GIL_DISABLED */
@@ -15,7 +15,7 @@ struct pair_class pyipc_posix_messages;
 
 static struct {
 	PyObject *sem;		/* name of an attribute */
-	PyObject *acquire[1], *send[3], *receive[1], *compat_send[3];	/* of their arguments */
+	PyObject *acquire[1], *send[3], *receive[1], *read[2], *write[2], *compat_send[3];	/* of their arguments */
 	PyTypeObject *sem_type;
 } known;
 
@@ -172,7 +172,8 @@ static PyObject *send(PyObject *self, PyObject *const *args, Py_ssize_t count, P
 	return in_python(self, "_py_send", args, count, names);
 }
 
-static PyObject *receive_as(const struct pair_class *pairs, PyObject *self, PyObject *const *args, Py_ssize_t count,
+/* As this class, or a tuple. */
+static PyObject *receive_as(struct pair_class *pairs, PyObject *self, PyObject *const *args, Py_ssize_t count,
 			    PyObject *names)
 {
 	PyObject *timeout = NULL;
@@ -184,7 +185,7 @@ static PyObject *receive_as(const struct pair_class *pairs, PyObject *self, PyOb
 	    || (sort_out(args, count, names, 0, known.receive, 1, &timeout) && plain_timeout(timeout)))
 		size = pyipc_now_posix_mq_receive(&((struct descriptor *) self)->number, data, ROOM, &priority);
 	if (size >= 0)
-		return pyipc_pair(pairs, data, size, priority);
+		return pairs ? pyipc_pair(pairs, data, size, priority) : pyipc_tuple(data, size, priority);
 	return in_python(self, "_py_receive", args, count, names);
 }
 
@@ -196,9 +197,7 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 /* The same two as posix_ipc has them (pyipc/compat): a message may be a str, and comes as a mere tuple. */
 static PyObject *compat_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
 {
-	static const struct pair_class tuples = { .is_plain = 1 };
-
-	return receive_as(&tuples, self, args, count, names);
+	return receive_as(NULL, self, args, count, names);
 }
 
 static PyObject *bytes_of(PyObject *message)
@@ -270,6 +269,40 @@ static PyObject *module_shm_get(PyObject *module, PyObject *args)
 	return PyLong_FromLong(result);
 }
 
+/* ---- shared memory ---- */
+
+/* Those that are longer are Python's. */
+static PyObject *read_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* size, offset */
+	long long size, offset;
+	PyObject *bytes = NULL;
+
+	if (sort_out(args, count, names, 1, known.read, 2, given) && plain_number(given[0], -1, &size)
+	    && plain_number(given[1], 0, &offset) && size >= 0 && size <= COPY_WITH_GIL && offset >= 0
+	    && !(bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t) size)))
+		return NULL;
+	if (bytes && pyipc_now_posix_shm_read(&((struct descriptor *) self)->number, PyBytes_AsString(bytes),
+					      (uint64_t) size, (uint64_t) offset) >= 0)
+		return bytes;
+	Py_XDECREF(bytes);
+	return in_python(self, "_py_read", args, count, names);
+}
+
+static PyObject *write_bytes(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
+{
+	PyObject *given[2];	/* data, offset */
+	long long offset;
+
+	/* To write nothing would succeed where writing is not allowed. */
+	if (sort_out(args, count, names, 1, known.write, 2, given) && PyBytes_CheckExact(given[0])
+	    && PyBytes_Size(given[0]) > 0 && PyBytes_Size(given[0]) <= COPY_WITH_GIL && plain_number(given[1], 0, &offset) && offset >= 0
+	    && pyipc_now_posix_shm_write(&((struct descriptor *) self)->number, PyBytes_AsString(given[0]),
+					 (uint64_t) PyBytes_Size(given[0]), (uint64_t) offset) >= 0)
+		return none();
+	return in_python(self, "_py_write", args, count, names);
+}
+
 /* ---- putting them in place ---- */
 
 static PyGetSetDef semaphore_members[] = {
@@ -307,13 +340,17 @@ const struct hot_call pyipc_posix_calls[] = {
 	{ "posix_mq.receive", receive, "($self, timeout=None)" },
 	{ "compat_mq.send", compat_send, "($self, message, timeout=None, priority=0)" },
 	{ "compat_mq.receive", compat_receive, "($self, timeout=None)" },
+	{ "posix_shm.read", read_bytes, "($self, size=None, offset=0)" },
+	{ "posix_shm.write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
 	{ 0 },
 };
 
 int pyipc_add_posix(PyObject *module)
 {
 	known.sem = PyUnicode_InternFromString("_sem");
-	known.send[0] = PyUnicode_InternFromString("data");
+	known.send[0] = known.write[0] = PyUnicode_InternFromString("data");
+	known.read[0] = PyUnicode_InternFromString("size");
+	known.read[1] = known.write[1] = PyUnicode_InternFromString("offset");
 	known.send[1] = known.compat_send[2] = PyUnicode_InternFromString("priority");
 	known.acquire[0] = known.send[2] = known.receive[0] = PyUnicode_InternFromString("timeout");
 	known.compat_send[0] = PyUnicode_InternFromString("message");

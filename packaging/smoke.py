@@ -5,7 +5,7 @@ import os
 import sys
 
 import pyipc
-from pyipc import channels, fds, sync, sysv
+from pyipc import channels, fds, posix, sync, sysv
 from pyipc.memory import Memory
 
 assert pyipc.backend() == sys.argv[1], pyipc.backend()
@@ -24,6 +24,19 @@ with here, there, Memory(64) as memory:
     fds.send(here, b"memory", [memory])
     with fds.receive(there, timeout=1) as message, Memory.from_fd(message.fds[0]) as same:
         assert same.read(5) == b"smoke"
+
+with posix.SharedMemory.create(None, 64) as memory, posix.SharedMemory.open(memory.name) as same:
+    memory.write(b"smoke")
+    assert same.read(5) == b"smoke"
+
+if pyipc.capabilities()["posix.semaphores"]:
+    with contextlib.closing(posix.Semaphore.create(None, 0)) as semaphore:
+        try:
+            semaphore.acquire(timeout=0.01)
+            sys.exit("a semaphore without permits was acquired")
+        except TimeoutError:
+            semaphore.release()
+        semaphore.acquire(timeout=1)
 
 if pyipc.capabilities()["channels"]:
     reader, writer = channels.Channel(slots=4).split()

@@ -20,8 +20,8 @@ PRIORITIES = 32768
 def read(name: str) -> int | None:
     """What the limit is now: of msg_max, msgsize_max, queues_max, msg_default and msgsize_default."""
     try:
-        with open(f"{_FOLDER}/{name}") as file:
-            return int(file.read())
+        with open(f"{_FOLDER}/{name}", "rb", buffering=0) as file:
+            return int(file.read(32))
     except OSError:
         return None
 

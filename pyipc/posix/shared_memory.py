@@ -26,6 +26,7 @@ _PLACE = "/dev/shm"
 _WORTH_ASKING = 65536  # bytes: before room is made for more, it is asked whether there are so many
 
 
+@ops.accelerate("posix_shm.read", "posix_shm.write")
 class SharedMemory(_named.Named, Mapped, Handle):
     """Shared memory that others find by its name.
 

@@ -30,6 +30,12 @@ NEEDS = {
     "A holder dies": None,
     "Messages by type": None,
     "Nothing is left behind": None,
+    "Memory with a name": None,
+    "It shrinks under its reader": None,
+    "A semaphore by its name": "posix.semaphores",
+    "The most urgent first": "posix.message_queues",
+    "Told of a message": "posix.message_queues",
+    "No name is left behind": None,
     "An open file goes along": None,
     "From any program": None,
     "None is lost in silence": None,
@@ -169,6 +175,16 @@ def test_without_numpy_the_view_is_a_memoryview(tour, tmp_path):
     assert "python: a memoryview of 1000 numbers" in ran.stdout
 
 
+def test_posix_ipc_is_needed_by_the_fallback_alone(tour, tmp_path):
+    (tmp_path / "posix_ipc.py").write_text("raise ImportError('posix_ipc is not installed')\n")
+    ran = tour("posix", "--json", PYTHONPATH=os.fspath(tmp_path))
+    assert ran.returncode == 0
+    lacking = [name for name, status in statuses(ran).items() if status == "skipped"]
+    need = ["A semaphore by its name", "The most urgent first", "Told of a message"]
+    assert lacking == (need if pyipc.backend() == "fallback" else [])
+    assert ran.stdout.count("or the posix-ipc package") == len(lacking)
+
+
 def test_a_terminal_of_80_columns_shows_it_whole(tour):
     lines = tour().stdout.splitlines()
     assert all(line.isascii() and len(line) < 80 and "\033" not in line for line in lines)
@@ -176,6 +192,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
     assert "Linux " in lines[0] + lines[1]
     firsts = [
         "Shared memory, byte for byte",
+        "Memory with a name",
         "An open file goes along",
         "Memory without a name",
         "Its owner dies",

@@ -33,6 +33,8 @@ def test_a_documented_example_runs_without_a_warning(code, tmp_path):
         pytest.skip("the fallback has no atomic operations")
     if "channels" in code and not pyipc.capabilities()["channels"]:
         pytest.skip("the fallback has no channels")
+    if "posix.MessageQueue" in code and not pyipc.capabilities()["posix.message_queues"]:
+        pytest.skip("the fallback has no POSIX queues without posix_ipc")
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
