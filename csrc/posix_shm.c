@@ -8,7 +8,7 @@
  * leaves nothing.  shm_open(O_CREAT) has to show an empty segment first.
  *
  * Such files cannot be sealed: whoever may write to one may shrink it, and who touches a mapping of what
- * is gone dies by SIGBUS.  So reading and writing are pread(2) and pwrite(2), which come back short.
+ * is gone dies by SIGBUS.  So reading and writing are pread(2) and pwrite(2), which end where it ends.
  */
 #define _GNU_SOURCE		/* O_TMPFILE */
 #include <fcntl.h>
@@ -68,15 +68,21 @@ int pyipc_posix_shm_unlink(const char *name)
 	return result < 0 ? result : (int) neg_errno(unlink(path));
 }
 
-/* All of it, or -ENODATA: somebody has made it smaller. */
-static int64_t whole(int64_t result, uint64_t size)
-{
-	return result >= 0 && (uint64_t) result < size ? -ENODATA : result;
-}
-
+/* All of it, or -ENODATA: somebody has made it smaller.  One call moves 2 GiB at most. */
 int64_t pyipc_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
 {
-	return whole(neg_errno(pread(number_of(fd), ret_data, size, (off_t) offset)), size);
+	uint64_t done = 0;
+
+	do {
+		int64_t result = neg_errno(pread(number_of(fd), ret_data + done, size - done, (off_t) (offset + done)));
+
+		if (result < 0)
+			return result;
+		if (result == 0 && done < size)
+			return -ENODATA;
+		done += (uint64_t) result;
+	} while (done < size);
+	return (int64_t) done;
 }
 
 int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
@@ -89,13 +95,21 @@ int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t siz
 int64_t pyipc_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)
 {
 	int number = number_of(fd);
+	uint64_t done = 0;
 	struct stat stat;
 
 	if (fstat(number, &stat) == -1)
 		return -errno;
 	if ((uint64_t) stat.st_size < offset || (uint64_t) stat.st_size - offset < size)
 		return -ENODATA;
-	return whole(neg_errno(pwrite(number, data, size, (off_t) offset)), size);
+	while (done < size) {	/* where a page is missing and cannot be had, it comes back short at first */
+		int64_t result = neg_errno(pwrite(number, data + done, size - done, (off_t) (offset + done)));
+
+		if (result < 0)
+			return result;
+		done += (uint64_t) result;
+	}
+	return (int64_t) done;
 }
 
 int64_t pyipc_now_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EACCES, EEXIST, ENODATA, ENOENT, ENOSPC
+from errno import EACCES, EEXIST, EFBIG, ENODATA, ENOENT, ENOSPC
 
 from .. import _memfd, _named, _pickling, _room
 from .._backend import ops
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     Self = TypeVar("Self", bound="SharedMemory")
 
 _PLACE = "/dev/shm"
+
+_WORTH_ASKING = 65536  # bytes: before room is made for more, it is asked whether there are so many
 
 
 class SharedMemory(_named.Named, Mapped, Handle):
@@ -73,7 +75,7 @@ class SharedMemory(_named.Named, Mapped, Handle):
 
         Raises:
             AlreadyExistsError: The name is taken.
-            LimitError: There is no room in /dev/shm, or RLIMIT_NOFILE.
+            LimitError: There is no room in /dev/shm, or RLIMIT_FSIZE, or RLIMIT_NOFILE.
             OutOfMemoryError: There is no memory.
         """
         plain = None if name is None else _named.file_name(name)
@@ -196,6 +198,9 @@ class SharedMemory(_named.Named, Mapped, Handle):
             size = max(self.size - offset, 0)
         if size < 0 or not 0 <= offset < 1 << 63:
             raise ValueError(f"bytes {offset} to {offset + size} are none of any memory")
+        end = offset + size
+        if (size > _WORTH_ASKING or end >= 1 << 63) and end > self.size:
+            raise self._short(-ENODATA, "read", offset, size)
         data = ops.posix_shm_read(self, offset, size)
         if isinstance(data, int):
             raise self._short(data, "read", offset, size)
@@ -211,6 +216,7 @@ class SharedMemory(_named.Named, Mapped, Handle):
 
         Raises:
             IPCError: ENODATA: it has not so many bytes, or not any more.
+            LimitError: There is no room in /dev/shm (for what `reserve` did not make present); RLIMIT_FSIZE.
             AccessError: It was opened for reading alone.
         """
         if type(data) is not bytes:
@@ -229,7 +235,8 @@ class SharedMemory(_named.Named, Mapped, Handle):
 
     def _short(self, result: int, doing: str, offset: int, size: int) -> IPCError:
         if result != -ENODATA:
-            return self._error(result, doing)
+            what = f"{doing} {self}"
+            return _no_room(result, what) if result in (-ENOSPC, -EFBIG) else self._error(result, doing)
         return error(ENODATA, f"{doing} bytes {offset} to {offset + size} of {self}, which has {self.size}")
 
     def resize(self, size: int, *, reserve: bool = True) -> None:
@@ -256,14 +263,12 @@ class SharedMemory(_named.Named, Mapped, Handle):
         now = _memfd.stat_of(self.fileno(), doing)[0]
         if reserve and size > now:
             _room.refuse_what_does_not_fit(size - now, doing)
-            self._check_room(_memfd.make_present(self.fileno(), now, size), doing)
-        self._check_room(ops.posix_shm_resize(self.fileno(), size), doing)
-
-    def _check_room(self, result: int, doing: str) -> None:
-        if result == -ENOSPC:
-            room = os.statvfs(_PLACE)
-            raise limit_error(ENOSPC, doing, "size of /dev/shm", room.f_frsize * room.f_blocks, None)
-        check(result, doing)
+            result = _memfd.make_present(self.fileno(), now, size)
+            if result < 0:
+                raise _no_room(result, doing)
+        result = ops.posix_shm_resize(self.fileno(), size)
+        if result < 0:
+            raise _no_room(result, doing)
 
     def _map(self) -> Any:
         if self.closed:
@@ -318,3 +323,16 @@ class SharedMemory(_named.Named, Mapped, Handle):
 
     def __repr__(self) -> str:
         return f"<shared memory {self.name}{' closed' if self.closed else ''}>"
+
+
+def _no_room(result: int, doing: str) -> IPCError:
+    """What stands in the way of more memory."""
+    if result == -ENOSPC:
+        room = os.statvfs(_PLACE)
+        return limit_error(ENOSPC, doing, "size of /dev/shm", room.f_frsize * room.f_blocks, None)
+    if result == -EFBIG:
+        import resource
+
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        return limit_error(EFBIG, doing, "RLIMIT_FSIZE", most, None)
+    return error(-result, doing)
