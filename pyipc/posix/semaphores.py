@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, EBADF, EEXIST, ENOENT, ENOTSUP, EOVERFLOW
+from errno import EAGAIN, EBADF, EEXIST, EINVAL, ENOENT, ENOTSUP, EOVERFLOW
 
 from .. import _deadline, _named
 from .._backend import ops
@@ -171,10 +171,12 @@ class Semaphore(_named.Named, BaseSemaphore):
         Raises:
             NotFoundError: There is none.
             AccessError: Its mode forbids it.
+            IPCError: EINVAL: it is none.
         """
         sem = ops.posix_sem_open(_named.file_name(name, _LONGEST), 0, 0, 0)
         if isinstance(sem, int):
             raise error(-sem, f"open semaphore {_named.with_slash(name)}")
+        _refuse_what_is_none(name)
         return cls._new(name, sem, owner=False)
 
     @classmethod
@@ -187,6 +189,7 @@ class Semaphore(_named.Named, BaseSemaphore):
         sem = ops.posix_sem_open(plain, ops.POSIX_CREATE, _named_mode(mode), _valid_value(initial))
         if isinstance(sem, int):
             raise error(-sem, f"open or create semaphore {_named.with_slash(name)}")
+        _refuse_what_is_none(name)
         return cls._new(name, sem, owner=False)
 
     def close(self) -> None:
@@ -230,13 +233,24 @@ def _named_mode(mode: int) -> int:
     return mode
 
 
-def _file_of(name: str) -> tuple[int, int] | None:
-    """Which file a semaphore is in, where the C library is glibc."""
+def _stat(name: str) -> os.stat_result | None:
+    """Of the file that a semaphore is in, where the C library is glibc."""
     try:
-        facts = os.stat(f"/dev/shm/sem.{name.lstrip('/')}")
+        return os.stat(f"/dev/shm/sem.{_named.with_slash(name)[1:]}")
     except OSError:
         return None
-    return facts.st_dev, facts.st_ino
+
+
+def _file_of(name: str) -> tuple[int, int] | None:
+    facts = _stat(name)
+    return None if facts is None else (facts.st_dev, facts.st_ino)
+
+
+def _refuse_what_is_none(name: str) -> None:
+    """The C library maps any file of this name, and to touch what it is too short for is SIGBUS."""
+    facts = _stat(name)
+    if facts is not None and facts.st_size < ops.POSIX_SEM_SIZE:
+        raise error(EINVAL, f"open semaphore {_named.with_slash(name)}, a file of {facts.st_size} bytes")
 
 
 class UnnamedSemaphore(BaseSemaphore):
@@ -284,6 +298,8 @@ class UnnamedSemaphore(BaseSemaphore):
         if view.readonly:
             raise ValueError("a semaphore lies in memory that can be written")
         sem = ops.posix_sem_in(view[offset : offset + cls.SIZE])
+        if sem == -EINVAL:
+            raise ValueError(f"a semaphore lies at a multiple of 8, which {offset} of this memory is not")
         if isinstance(sem, int):
             raise error(ENOTSUP, "a semaphore without a name")
         semaphore = cls.__new__(cls)
