@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 else:
     Descriptor = ops.Descriptor
 
+# The slot of heirs that are referred to weakly, unless the backend's base has it.
+WEAKLY = () if hasattr(Descriptor, "__weakref__") else ("__weakref__",)
+
 
 def number_of(descriptor: HasNumber) -> int:
     """The number of what callers give for a descriptor: itself, or its `fileno()`.

@@ -1,4 +1,6 @@
-"""The protocol over the `sysv_ipc` package, the only importer of it, and the standard library.
+"""The protocol over the packages `sysv_ipc` and `posix_ipc`, and the standard library.
+
+Nobody else imports the two.
 
 `sysv_ipc` drops the errno of most failures, gives up when a signal comes, reaches sets and queues
 by key alone, has sets of one only, cannot wait with a timeout (its wheels come without
@@ -17,11 +19,23 @@ descriptor (pidfd_getfd(2)), and eventfds before Python 3.10. What it loses is m
 descriptors that would outlive an exec, messages cut without a word, numbers that a signal handler
 can lose.
 
+`posix_ipc`, which need not be there, is what POSIX semaphores and message queues are made of; shared
+memory is not. It loses errnos too, and what a signal handler raises during a wait; waits by the wall
+clock; never closes a semaphore; sends a message that it has found to be too long; and may crash where it
+calls a function of a message that came. Mended as well, but for:
+
+- semaphores without a name;
+- queues by a descriptor that was not opened here: `dup()`;
+- the value of a signal that tells of a message; telling who may only send.
+
 What is done differently, and shows: private sets and queues have a key; IPC_SET changes one field
 at a time; nobody can count who waits here (GETNCNT), since every wait looks and sleeps by turns;
 most calls open a file of /proc; the GIL is held where `sysv_ipc` holds it, while a segment is made,
 mapped, copied or unmapped; a wait for a descriptor ends within a tenth of a second after it was
-closed, not at once.
+closed, not at once. A POSIX queue's descriptor has O_NONBLOCK, also for those to whom it is given; a
+function is called for a message up to a quarter of a second after it, if somebody took it at once; and
+closing another handle on the queue in this process, which ends the request (mq_close(3)), looks like a
+message that came.
 """
 
 from __future__ import annotations
@@ -35,6 +49,9 @@ from .fallback_locks import *
 from .fallback_member import *
 from .fallback_memory import *
 from .fallback_passing import *
+from .fallback_posix import *
+from .fallback_posix_objects import *
+from .fallback_posix_objects import posix
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
@@ -66,6 +83,9 @@ _CAPABILITIES = {
     "fds.eventfd": hasattr(os, "eventfd"),
     "fds.pidfd_getfd": False,
     "memory.grows_whole_or_not": False,
+    "posix.message_queues": posix is not None,
+    "posix.semaphores": posix is not None,
+    "posix.unnamed_semaphores": False,
     "channels": False,
     "sync.counters": False,
     "sync.latest": False,

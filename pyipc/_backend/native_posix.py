@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = (
     "NOTIFY_BY_SIGNAL",
-    "NOTIFY_BY_SOCKET",
     "NOTIFY_NOBODY",
     "POSIX_CREATE",
     "POSIX_EXCLUSIVE",
@@ -31,6 +30,7 @@ __all__ = (
     "now_posix_sem_post",
     "now_posix_sem_try",
     "now_posix_sem_value",
+    "posix_mq_news",
     "posix_mq_open",
     "posix_mq_unlink",
     "posix_sem_in",
@@ -54,7 +54,6 @@ POSIX_SEM_SIZE = lib.PYIPC_POSIX_SEM_SIZE
 POSIX_SEM_MOST = lib.PYIPC_POSIX_SEM_MOST
 NOTIFY_NOBODY = lib.PYIPC_NOTIFY_NOBODY
 NOTIFY_BY_SIGNAL = lib.PYIPC_NOTIFY_BY_SIGNAL
-NOTIFY_BY_SOCKET = lib.PYIPC_NOTIFY_BY_SOCKET
 
 POSIX_SEM_ALIGNMENT = ffi.alignof("long")  # sem_t is a union with one
 
@@ -169,3 +168,31 @@ def now_posix_mq_stat(queue: Any) -> int | PosixQueueFields:
 
 def now_posix_mq_notify(queue: Any, kind: int, what: int, value: int) -> int:
     return lib.pyipc_now_posix_mq_notify(queue._number, kind, what, value)
+
+
+class _News:
+    """A socket of netlink(7), to which the kernel sends a few bytes; the last one says what has happened."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self) -> None:
+        import socket
+
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+
+    def ask(self, queue: Any) -> int:
+        by_socket = lib.PYIPC_NOTIFY_BY_SOCKET
+        return lib.pyipc_now_posix_mq_notify(queue._number, by_socket, self._socket.fileno(), 0)
+
+    def came(self) -> bool:
+        return self._socket.recv(lib.PYIPC_NOTIFY_COOKIE)[-1:] == b"\1"  # NOTIFY_WOKENUP
+
+    def end(self) -> None:
+        """The kernel says so itself."""
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def posix_mq_news() -> Any:
+    return _News()

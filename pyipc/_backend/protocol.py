@@ -408,7 +408,6 @@ class PosixOps(Protocol):
     POSIX_SEM_MOST: int
     NOTIFY_NOBODY: int
     NOTIFY_BY_SIGNAL: int
-    NOTIFY_BY_SOCKET: int
 
     def posix_shm_create(self, into: Any, mode: int) -> int:
         """New shared memory, empty, that has no name yet."""
@@ -478,8 +477,14 @@ class PosixOps(Protocol):
     def now_posix_mq_notify(self, queue: Any, kind: int, what: int, value: int) -> int:
         """Tell this process, once, of a message that comes to the empty queue: mq_notify(3).
 
-        By the signal *what*, with a value; or by 32 bytes to *what*, a socket of netlink(7), the last of
-        which is 1, or 2 when there will be none; or no more.
+        By the signal *what*, with a value; or no more. -EBUSY: some process is told already.
+        """
+
+    def posix_mq_news(self) -> Any:
+        """What waits to be told so, once for each `ask(queue)`, which is 0 or `-errno`; or -ENOTSUP.
+
+        `came()` waits in another thread for a message to come; False: none will, for the queue was closed
+        or nobody is told any more. Whoever sees to that calls `end()`, too. `close()` is the last.
         """
 
 

@@ -1,16 +1,15 @@
 """Who is told when a message comes to an empty queue (mq_notify(3)).
 
-The kernel can send a signal, or 32 bytes to a socket of netlink(7); the C library makes its threads of the
-latter. Here the thread is Python's.
+The kernel can send a signal, or a few bytes to a socket of netlink(7); the C library makes its threads of
+the latter. Here the thread is Python's.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from _weakref import ref
-from errno import EBUSY
+from errno import EBUSY, ENOTSUP
 
 from .._backend import ops
 from ..errors import error
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
     from .queues import MessageQueue
 
-_COOKIE = 32  # its last byte says what has happened
-_CAME = 1
-
 
 class Notices:
     """One request, and the thread that waits for what it brings."""
@@ -33,22 +29,24 @@ class Notices:
         self._queue = ref(queue)  # who drops the queue closes it, and that ends the request
         self._function = function
         self._rearm = rearm
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)
+        self._news = ops.posix_mq_news()
+        if isinstance(self._news, int):
+            raise error(ENOTSUP, f"be notified of {queue}")
         try:
             self._request(queue)
             threading.Thread(target=self._run, name=f"notices of {queue.name}", daemon=True).start()
         except BaseException:  # a signal handler's too
-            self._socket.close()
+            self._news.close()
             raise
 
     def _request(self, queue: MessageQueue) -> None:
-        result = ops.now_posix_mq_notify(queue, ops.NOTIFY_BY_SOCKET, self._socket.fileno(), 0)
+        result = self._news.ask(queue)
         if result < 0:
             raise _refused(queue, result)
 
     def _run(self) -> None:
-        with self._socket:
-            while self._socket.recv(_COOKIE)[-1:] == bytes([_CAME]):
+        try:
+            while self._news.came():
                 queue = self._queue()
                 # Before the call: it empties the queue, and what comes then is news.
                 if self._rearm and queue is not None and not queue.closed:
@@ -57,6 +55,12 @@ class Notices:
                 self._function()
                 if not self._rearm:
                     break
+        finally:
+            self._news.close()
+
+    def end(self) -> None:
+        """Nobody is notified any more, or the queue is closed."""
+        self._news.end()
 
 
 def _refused(queue: MessageQueue, result: int) -> Exception:

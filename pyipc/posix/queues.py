@@ -8,7 +8,7 @@ from time import monotonic_ns
 
 from .. import _deadline, _named
 from .._backend import ops
-from .._descriptor import WaitedHandle
+from .._descriptor import WEAKLY, WaitedHandle
 from ..errors import NotFoundError, error, limit_error
 from . import limits
 
@@ -82,7 +82,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         max_size: How many bytes a message can have.
     """
 
-    __slots__ = ("__weakref__", "_notices", "_owner_pid", "max_messages", "max_size", "name")
+    __slots__ = (*WEAKLY, "_notices", "_owner_pid", "max_messages", "max_size", "name")
     kind = "message queue"
     max_messages: int
     max_size: int
@@ -313,9 +313,14 @@ class MessageQueue(_named.Named, WaitedHandle):
     def notify_nobody(self) -> None:
         """Take a request of this process back; without one, do nothing."""
         result = ops.now_posix_mq_notify(self, ops.NOTIFY_NOBODY, 0, 0)
-        self._notices = None
+        self._no_more_notices()
         if result < 0:
             raise self._error(result, "notify nobody of")
+
+    def _no_more_notices(self) -> None:
+        notices, self._notices = self._notices, None
+        if notices is not None:
+            notices.end()
 
     # ---- its end ----
 
@@ -326,7 +331,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         """
         problem = None if self.closed and not self.owner else self._remove_if_owner()
         super().close()
-        self._notices = None
+        self._no_more_notices()
         if problem is not None:
             raise problem
 

@@ -7,7 +7,7 @@ from errno import EACCES, EEXIST, EFBIG, ENODATA, ENOENT, ENOSPC
 
 from .. import _memfd, _named, _pickling, _room
 from .._backend import ops
-from .._descriptor import Handle
+from .._descriptor import WEAKLY, Handle
 from .._mapping import Mapped
 from ..errors import NotFoundError, check, error, limit_error
 
@@ -40,7 +40,7 @@ class SharedMemory(_named.Named, Mapped, Handle):
         read_only: Whether it was opened for reading alone.
     """
 
-    __slots__ = ("__weakref__", "_attachment", "_memory", "_owner_pid", "_trust", "name", "read_only")
+    __slots__ = (*WEAKLY, "_attachment", "_memory", "_owner_pid", "_trust", "name", "read_only")
     kind = "shared memory"
     _attachment: Any
     _trust: bool
