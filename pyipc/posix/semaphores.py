@@ -162,7 +162,11 @@ class Semaphore(_named.Named, BaseSemaphore):
             name = None
         if isinstance(sem, int):
             raise error(-sem, f"create semaphore {_named.with_slash(name)}")
-        return cls._new(name, sem, owner=not persist)
+        try:
+            return cls._new(name, sem, owner=not persist)
+        except BaseException:  # a signal handler's too
+            ops.posix_sem_unlink(plain)
+            raise
 
     @classmethod
     def open(cls: type[SelfNamed], name: str) -> SelfNamed:
@@ -216,15 +220,6 @@ class Semaphore(_named.Named, BaseSemaphore):
 
     def __repr__(self) -> str:
         return f"<semaphore {self.name}{' closed' if self.closed else ''}>"
-
-    def __del__(self) -> None:
-        if hasattr(self, "_owner_pid") and not self.closed:
-            from _warnings import warn
-
-            try:
-                warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
-            finally:
-                self.close()
 
 
 def _named_mode(mode: int) -> int:
