@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import select
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_what_is_sent_is_received(queue, data):
 
 
 @pytest.mark.parametrize(
-    ("error", "arguments", "names"),
+    ("error", "arguments", "options"),
     [
         (TypeError, (), {}),
         (TypeError, ("text",), {}),
@@ -64,9 +65,9 @@ def test_what_is_sent_is_received(queue, data):
         (ValueError, (b"x", 0, float("nan")), {}),
     ],
 )
-def test_what_cannot_be_sent(queue, error, arguments, names):
+def test_what_cannot_be_sent(queue, error, arguments, options):
     with pytest.raises(error):
-        queue.send(*arguments, **names)
+        queue.send(*arguments, **options)
     assert queue.stat().messages == 0
 
 
@@ -141,7 +142,7 @@ def test_what_it_knows_of_itself(queue, name):
 def test_the_kernels_defaults():
     with posix.MessageQueue.create(None) as queue:
         limits = [
-            int(open(f"/proc/sys/fs/mqueue/{limit}").read())  # noqa: SIM115
+            int(Path(f"/proc/sys/fs/mqueue/{limit}").read_text())
             for limit in ("msg_default", "msgsize_default", "msg_max", "msgsize_max")
         ]
         assert queue.max_messages == min(limits[0], limits[2])
@@ -276,18 +277,14 @@ def run_into_limits(say, hear):
             return problem.limit, problem.value, problem.path, problem.errno
         return None
 
-    place = "/proc/sys/fs/mqueue"
     told = [
-        limit_of(lambda: posix.MessageQueue.create("/a", max_messages=65_537)) == (
-            "msg_max", 65536 if os.geteuid() == 0 else 10, None if os.geteuid() == 0 else f"{place}/msg_max",
-            errno.EINVAL,
-        ),
+        limit_of(lambda: posix.MessageQueue.create("/a", max_messages=65_537)),
         limit_of(lambda: posix.MessageQueue.create("/a", max_size=(1 << 24) + 1)),
         limit_of(lambda: posix.MessageQueue.create("/a", max_messages=11, max_size=(1 << 24) + 1)),
     ]
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (5000, 5000))
-    told.append(limit_of(lambda: posix.MessageQueue.create("/a", max_messages=10, max_size=5000)))
-    told.append(limit_of(lambda: posix.MessageQueue.open_or_create("/a", max_messages=10, max_size=5000)))
+    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (700_000, 700_000))
+    told.append(limit_of(lambda: posix.MessageQueue.create("/a", max_messages=100, max_size=1_000_000)))
+    told.append(limit_of(lambda: posix.MessageQueue.open_or_create("/a", max_messages=100, max_size=1_000_000)))
     with posix.MessageQueue.create("/b", max_messages=2, max_size=10):
         nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
         opened = []
@@ -313,9 +310,9 @@ def run_into_limits(say, hear):
 def test_every_limit_is_named(own_dev):
     other = own_dev(run_into_limits)
     told = other.hear()
-    assert told[0] is True
+    assert told[0] == ("msg_max", 1 << 16, None, errno.EINVAL)
     assert told[1] == told[2] == ("msgsize_max", 1 << 24, None, errno.EINVAL)
-    assert told[3] == told[4] == ("RLIMIT_MSGQUEUE", 5000, None, errno.EMFILE)
+    assert told[3] == told[4] == ("RLIMIT_MSGQUEUE", 700_000, None, errno.EMFILE)
     assert told[5:] == [("RLIMIT_NOFILE", 60, None, errno.EMFILE)] * 5
     assert other.hear()[:2] == ([], [])
     assert other.end() == 0
@@ -333,18 +330,20 @@ def as_nobody(say, hear):
     os.setresgid(65534, 65534, 65534)
     os.setresuid(65534, 65534, 65534)
     told = []
-    with posix.MessageQueue.create("/1"), posix.MessageQueue.create("/2") as second:
-        for attempt in (
-            lambda: posix.MessageQueue.create("/3"),
-            lambda: posix.MessageQueue.open_or_create("/3"),
-            lambda: posix.MessageQueue.create("/4", max_messages=11),
-            lambda: posix.MessageQueue.create("/4", max_size=8193),
-        ):
-            try:
-                attempt()
-            except pyipc.LimitError as problem:
-                told.append((problem.limit, problem.value, problem.path))
+
+    def run_into(attempt):
+        try:
+            attempt()
+        except pyipc.LimitError as problem:
+            told.append((problem.limit, problem.value, problem.path))
+
+    small = {"max_messages": 1, "max_size": 100}
+    with posix.MessageQueue.create("/1", **small), posix.MessageQueue.create("/2", **small) as second:
+        run_into(lambda: posix.MessageQueue.create("/3", **small))
+        run_into(lambda: posix.MessageQueue.open_or_create("/3", **small))
         second.send(b"x")
+    run_into(lambda: posix.MessageQueue.create("/4", max_messages=11))
+    run_into(lambda: posix.MessageQueue.create("/4", max_size=8193))
     say(told)
 
 
