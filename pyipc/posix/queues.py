@@ -284,7 +284,8 @@ class MessageQueue(_named.Named, WaitedHandle):
     def notify_by_call(self, function: Callable[[], Any], *, rearm: bool = False) -> None:
         """Call *function*, in a thread of its own, when a message comes to the empty queue.
 
-        But not if somebody waits in a receive: that is who gets it. One process is notified of a queue.
+        But not if somebody sleeps in mq_receive(3) itself, as programs in C do: that is who gets it.
+        `receive` waits otherwise, and what it gets is told, too. One process is notified of a queue.
 
         Args:
             function: What to call; what it raises goes to `threading.excepthook`.
@@ -355,8 +356,14 @@ class MessageQueue(_named.Named, WaitedHandle):
 
         Raises:
             LimitError: RLIMIT_NOFILE.
+            UnsupportedError: Not on this backend.
         """
         twin = super().dup()
+        try:
+            twin.stat()
+        except BaseException:
+            twin.close()
+            raise
         twin.max_messages, twin.max_size = self.max_messages, self.max_size
         twin._begin(self.name, owner=False)
         return twin
