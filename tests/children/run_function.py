@@ -14,7 +14,15 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        for module in "resource", "signal", "socket", "pyipc.fds", "pyipc.memory", "pyipc.posix", "pyipc.sysv":
+        for module in (
+            "resource",
+            "signal",
+            "socket",
+            "pyipc.fds",
+            "pyipc.memory",
+            "pyipc.posix",
+            "pyipc.sysv",
+        ):
             importlib.import_module(module)  # while its file can still be read
         os.setgroups([])
         os.setresgid(user, user, user)

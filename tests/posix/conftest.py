@@ -162,11 +162,14 @@ exec "$@"
 def own_dev(child):
     """Run a function where /dev/shm has this size, /dev/mqueue is mounted, and limits are the child's own."""
     unshare = shutil.which("unshare")
-    able = unshare and not subprocess.run(
-        [unshare, "--ipc", "--mount", "sh", "-c", _OWN_DEV, "sh", "64k", "true"],
-        stderr=subprocess.DEVNULL,
-        check=False,
-    ).returncode
+    able = (
+        unshare
+        and not subprocess.run(
+            [unshare, "--ipc", "--mount", "sh", "-c", _OWN_DEV, "sh", "64k", "true"],
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    )
     if not able:
         pytest.skip("no namespaces of our own to be had: needs unshare(1) and the right to mount")
 

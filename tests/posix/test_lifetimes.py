@@ -181,7 +181,16 @@ def test_names_that_are_none(cls, make, error, name, monkeypatch):
 
 
 def test_names_of_all_kinds(cls, make, exists):
-    for name in "/" + "x" * 251, "/with space", "/\u00e9\U0001f600", "/\udc80", "/-rf", "/...", "/a\nb", "/sem.x":
+    for name in (
+        "/" + "x" * 251,
+        "/with space",
+        "/\u00e9\U0001f600",
+        "/\udc80",
+        "/-rf",
+        "/...",
+        "/a\nb",
+        "/sem.x",
+    ):
         handle = make(name)
         assert (handle.name, exists(name)) == (name, True)
         handle.close()

@@ -109,7 +109,7 @@ def large(say, hear):
     from pyipc import posix
 
     with open("/proc/sys/fs/mqueue/msgsize_max", "w") as file:
-        file.write("300000")
+        file.write("300000")  # two of which are less than RLIMIT_MSGQUEUE
     with posix.MessageQueue.create("/large", max_messages=2, max_size=300_000) as queue:
         for size in 300_000, 65_537, 65_536, 16_385, 16_384, 1, 0:
             queue.send(bytes(range(256)) * (size // 256) + bytes(size % 256), 7)
@@ -170,8 +170,11 @@ def test_one_way(queue, read):
 
 
 def test_another_handle_on_the_same(queue):
-    twin = queue.dup()
-    with twin:
+    if pyipc.backend() == "fallback":
+        with pytest.raises(pyipc.UnsupportedError):  # posix_ipc has no such thing
+            queue.dup()
+        return
+    with queue.dup() as twin:
         assert (twin.name, twin.max_size, twin.max_messages, twin.owner) == (queue.name, 64, 4, False)
         queue.send(b"for the twin", 2)
         assert twin.receive() == (b"for the twin", 2)
@@ -282,10 +285,11 @@ def run_into_limits(say, hear):
         limit_of(lambda: posix.MessageQueue.create("/a", max_size=(1 << 24) + 1)),
         limit_of(lambda: posix.MessageQueue.create("/a", max_messages=11, max_size=(1 << 24) + 1)),
     ]
-    resource.setrlimit(resource.RLIMIT_MSGQUEUE, (700_000, 700_000))
-    told.append(limit_of(lambda: posix.MessageQueue.create("/a", max_messages=100, max_size=1_000_000)))
-    told.append(limit_of(lambda: posix.MessageQueue.open_or_create("/a", max_messages=100, max_size=1_000_000)))
     with posix.MessageQueue.create("/b", max_messages=2, max_size=10):
+        resource.setrlimit(resource.RLIMIT_MSGQUEUE, (50_000, 50_000))
+        much = {"max_messages": 10, "max_size": 8192}
+        told.append(limit_of(lambda: posix.MessageQueue.create("/a", **much)))
+        told.append(limit_of(lambda: posix.MessageQueue.open_or_create("/a", **much)))
         nofile = resource.getrlimit(resource.RLIMIT_NOFILE)
         opened = []
         resource.setrlimit(resource.RLIMIT_NOFILE, (60, nofile[1]))
@@ -312,7 +316,7 @@ def test_every_limit_is_named(own_dev):
     told = other.hear()
     assert told[0] == ("msg_max", 1 << 16, None, errno.EINVAL)
     assert told[1] == told[2] == ("msgsize_max", 1 << 24, None, errno.EINVAL)
-    assert told[3] == told[4] == ("RLIMIT_MSGQUEUE", 700_000, None, errno.EMFILE)
+    assert told[3] == told[4] == ("RLIMIT_MSGQUEUE", 50_000, None, errno.EMFILE)
     assert told[5:] == [("RLIMIT_NOFILE", 60, None, errno.EMFILE)] * 5
     assert other.hear()[:2] == ([], [])
     assert other.end() == 0

@@ -50,8 +50,9 @@ def test_what_an_installed_package_must_do(copy):
     assert done.stdout.startswith("ok: ")
 
 
-def test_the_cases_where_c_would_stand_in(copy):
-    options = ["-q", "-p", "no:cacheprovider", "tests/channels/test_stand_ins.py"]
+@pytest.mark.parametrize("chapter", ["channels", "posix"])
+def test_the_cases_where_c_would_stand_in(copy, chapter):
+    options = ["-q", "-p", "no:cacheprovider", f"tests/{chapter}/test_stand_ins.py"]
     done = run(copy, "import pyipc, pytest; sys.exit(pytest.main(sys.argv[1:]))", *options)
     assert done.returncode == 0, done.stdout
     passed, skipped = map(int, re.search(r"(\d+) passed, (\d+) skipped", done.stdout).groups())
