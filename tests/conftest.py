@@ -100,7 +100,7 @@ def _files():
     return {f"file {place}/{name}" for name in os.listdir(place)} if os.path.isdir(place) else set()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _queue_folder():
     """Where POSIX message queues are listed: if /dev/mqueue is none, a mount of our own that has no place.
 

@@ -328,7 +328,7 @@ def race(us, cls, kind, names):
 def test_everybody_at_once(cls, kind, names, fork):
     given = [names() for _ in range(40)]
     children = [fork(race, cls, kind, given) for _ in range(6)]
-    for name in given:
+    for _ in given:
         for child in children:
             child.hear()
         for child in children:

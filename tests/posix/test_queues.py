@@ -266,7 +266,6 @@ def test_epoll_wakes(queue, fork):
 
 
 def run_into_limits(say, hear):
-    import errno
     import os
     import resource
 

@@ -244,7 +244,8 @@ def test_what_it_cannot_lie_in(name):
             with pytest.raises((ValueError, TypeError)):
                 attempt(wrong)
     with posix.SharedMemory.create(name, 100) as memory:
-        with closing(posix.UnnamedSemaphore.create(memory, 2)), posix.SharedMemory.open(name) as other:
+        made = posix.UnnamedSemaphore.create(memory, 2)
+        with closing(made), posix.SharedMemory.open(name) as other:
             with pytest.raises(pyipc.AccessError, match="trust=True"):
                 posix.UnnamedSemaphore.open(other)
             with posix.SharedMemory.open(name, trust=True) as trusted:

@@ -179,12 +179,10 @@ def test_no_room_and_no_message(queue):
 
 
 def test_one_way_and_closed(queue):
-    with posix.MessageQueue.open(queue.name, write=False) as reader:
-        with pytest.raises(pyipc.AccessError):
-            reader.send(b"x")
-    with posix.MessageQueue.open(queue.name, read=False) as writer:
-        with pytest.raises(pyipc.AccessError):
-            writer.receive()
+    with posix.MessageQueue.open(queue.name, write=False) as reader, pytest.raises(pyipc.AccessError):
+        reader.send(b"x")
+    with posix.MessageQueue.open(queue.name, read=False) as writer, pytest.raises(pyipc.AccessError):
+        writer.receive()
     queue.close()
     for call in queue.receive, lambda: queue.receive(0), lambda: queue.send(b"x"):
         with pytest.raises(pyipc.ClosedError):
