@@ -66,9 +66,8 @@ class Named:
 
     def _begin(self, name: str | None, *, owner: bool) -> None:
         self.name = None if name is None else with_slash(name)
-        self._owner_pid = 0
+        self._owner_pid = os.getpid() if owner else 0  # in one step: a signal handler may raise
         if owner:
-            self._owner_pid = os.getpid()
             remove_at_exit(self)
 
     @property
