@@ -55,6 +55,15 @@ class Named:
     name: str | None
     _owner_pid: int
 
+    if TYPE_CHECKING:
+
+        @property
+        def closed(self) -> bool:
+            """Whether `close()` was called."""
+
+        def close(self) -> None:
+            """Let go of it."""
+
     def _begin(self, name: str | None, *, owner: bool) -> None:
         self.name = None if name is None else with_slash(name)
         # In one step: it may own the name already, and a signal handler may raise between any two.
@@ -93,3 +102,14 @@ class Named:
         result = self._unlink() if self._is_still_so_named() else 0
         self._owner_pid = 0
         return None if result in (0, -ENOENT) else error(-result, f"remove {self}")
+
+    def __del__(self) -> None:
+        if not hasattr(self, "_owner_pid") or (self.closed and not self.owner):
+            return
+        from _warnings import warn
+
+        try:
+            if not self.closed:
+                warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
+        finally:
+            self.close()

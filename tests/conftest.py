@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import ctypes
 import fcntl
+import functools
 import inspect
 import os
 import platform
@@ -26,7 +28,8 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import pyipc
-import pyipc.sysv  # the same
+import pyipc.posix  # the same
+import pyipc.sysv
 
 CHILDREN = Path(__file__).parent / "children"
 NOBODY = 65534
@@ -93,8 +96,39 @@ def _objects():
 
 
 def _files():
-    places = [place for place in ("/dev/shm", "/dev/mqueue") if os.path.isdir(place)]
-    return {f"file {place}/{name}" for place in places for name in os.listdir(place)}
+    place = "/dev/shm"
+    return {f"file {place}/{name}" for name in os.listdir(place)} if os.path.isdir(place) else set()
+
+
+@functools.cache
+def _queue_folder():
+    """Where POSIX message queues are listed: if /dev/mqueue is none, a mount of our own that has no place.
+
+    Kept open for ever. None without the right to mount (fsopen, fsconfig, fsmount).
+    """
+    if os.path.ismount("/dev/mqueue"):
+        return os.open("/dev/mqueue", os.O_RDONLY | os.O_DIRECTORY)
+    syscall = ctypes.CDLL(None).syscall
+    cloexec, create = 1, 6  # FSOPEN_CLOEXEC and FSMOUNT_CLOEXEC; FSCONFIG_CMD_CREATE
+    context = syscall(430, b"mqueue", cloexec)
+    if context < 0:
+        return None
+    try:
+        made = syscall(431, context, create, None, None, 0) == 0
+        mounted = syscall(432, context, cloexec, 0) if made else -1
+        if mounted < 0:
+            return None
+        try:
+            return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mounted)
+        finally:
+            os.close(mounted)
+    finally:
+        os.close(context)
+
+
+def _queues():
+    folder = _queue_folder()
+    return set() if folder is None else {f"POSIX message queue /{name}" for name in os.listdir(folder)}
 
 
 def _threads():
@@ -102,7 +136,7 @@ def _threads():
 
 
 def _everything():
-    return _descriptors() | _children() | _objects() | _files() | _threads()
+    return _descriptors() | _children() | _objects() | _files() | _queues() | _threads()
 
 
 def _remove_objects(leaks):
@@ -115,6 +149,7 @@ def _remove_objects(leaks):
 
 @pytest.fixture(autouse=True)
 def _leaves_nothing_behind():
+    _queue_folder()  # opens what it opens now
     before = _everything()
     yield
     give_up = time.monotonic() + 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EINVAL
+
 from .native_core import HOT, core, ffi, lib
 from .native_descriptors import cell
 
@@ -53,6 +55,8 @@ POSIX_SEM_SIZE = lib.PYIPC_POSIX_SEM_SIZE
 POSIX_SEM_MOST = lib.PYIPC_POSIX_SEM_MOST
 NOTIFY_NOBODY = lib.PYIPC_NOTIFY_NOBODY
 NOTIFY_BY_SIGNAL = lib.PYIPC_NOTIFY_BY_SIGNAL
+
+POSIX_SEM_ALIGNMENT = ffi.alignof("long")  # sem_t is a union with one
 
 # Copying more than this takes longer than another thread should wait for the GIL.
 _COPY_WITH_GIL = 65536
@@ -109,9 +113,12 @@ def posix_sem_unlink(name: bytes) -> int:
     return lib.pyipc_posix_sem_unlink(b"/" + name)
 
 
-def posix_sem_in(memory: memoryview) -> Any:
+def posix_sem_in(memory: memoryview) -> int | Any:
     start = ffi.from_buffer("char[]", memory, require_writable=True)
-    return core.posix_sem_in(int(ffi.cast("intptr_t", start)), memory) if HOT else start
+    address = int(ffi.cast("uintptr_t", start))
+    if address % POSIX_SEM_ALIGNMENT:
+        return -EINVAL
+    return core.posix_sem_in(address, memory) if HOT else start
 
 
 def _pointer(sem: Any) -> Any:

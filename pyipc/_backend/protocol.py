@@ -457,8 +457,11 @@ class PosixOps(Protocol):
     def posix_sem_unlink(self, name: bytes) -> int:
         """Take its name away."""
 
-    def posix_sem_in(self, memory: memoryview) -> Any:
-        """The unnamed one that lies in these POSIX_SEM_SIZE bytes, which it keeps; -ENOTSUP."""
+    def posix_sem_in(self, memory: memoryview) -> Union[int, Any]:
+        """The unnamed one that lies in these POSIX_SEM_SIZE bytes, which it keeps; -ENOTSUP.
+
+        -EINVAL: their address is no multiple of 8.
+        """
 
     def now_posix_sem_init(self, sem: Any, value: int) -> int:
         """Make an unnamed one of the bytes that are there."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _FOLDER = "/proc/sys/fs/mqueue"
 
-#: What a privileged process may have at most, whatever the files say (HARD_MSGMAX, HARD_MSGSIZEMAX).
+#: What CAP_SYS_RESOURCE lets one have at most, whatever the files say (HARD_MSGMAX, HARD_MSGSIZEMAX).
 HARD = {"msg_max": 65536, "msgsize_max": 1 << 24}
 
 #: Priorities are below this (MQ_PRIO_MAX).

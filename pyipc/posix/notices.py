@@ -7,6 +7,7 @@ the latter. Here the thread is Python's.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from _weakref import ref
 from errno import EBUSY, ENOTSUP
@@ -47,20 +48,39 @@ class Notices:
     def _run(self) -> None:
         try:
             while self._news.came():
-                queue = self._queue()
                 # Before the call: it empties the queue, and what comes then is news.
-                if self._rearm and queue is not None and not queue.closed:
-                    self._request(queue)
-                del queue
-                self._function()
-                if not self._rearm:
+                problem = self._ask_again() if self._rearm else None
+                _guarded(self._function)
+                if problem is not None:
+                    _guarded(problem)
+                if not self._rearm or problem is not None:
                     break
         finally:
             self._news.close()
 
+    def _ask_again(self) -> Callable[[], None] | None:
+        """What complains, if somebody else was faster to ask."""
+        queue = self._queue()
+        if queue is None or queue.closed:
+            return None  # it ends by itself
+        result = self._news.ask(queue)
+        return None if result >= 0 or queue.closed else lambda: _refuse(queue, result)
+
     def end(self) -> None:
         """Nobody is notified any more, or the queue is closed."""
         self._news.end()
+
+
+def _guarded(function: Callable[[], Any]) -> None:
+    """What it raises ends nothing."""
+    try:
+        function()
+    except BaseException:
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
+
+
+def _refuse(queue: MessageQueue, result: int) -> None:
+    raise _refused(queue, result)
 
 
 def _refused(queue: MessageQueue, result: int) -> Exception:

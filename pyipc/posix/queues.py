@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     Self = TypeVar("Self", bound="MessageQueue")
 
-_PLACE = "/dev/mqueue"
-
 
 class Message(tuple):  # type: ignore[type-arg]
     """A received message: the pair `(data, priority)`, also by name."""
@@ -124,15 +122,20 @@ class MessageQueue(_named.Named, WaitedHandle):
         while True:
             name = _named.any_name() if name is None else name
             queue = cls._empty()
-            result = queue._make(given or os.fsencode(name[1:]), flags, max_messages, max_size, mode)
+            try:
+                # Whatever ends this now takes the name away, if it is this queue that has it.
+                queue._begin(name, owner=True)
+                result = queue._make(given or os.fsencode(name[1:]), flags, max_messages, max_size, mode)
+            except BaseException:  # a signal handler's too
+                queue.close()
+                raise
+            if result >= 0:
+                return queue._ready(name, owner=not persist)
+            queue._owner_pid = 0
             if result != -EEXIST or given is not None:
-                break
+                doing = f"create message queue {_named.with_slash(name)}"
+                raise _cannot_make(result, doing, max_messages, max_size)
             name = None
-        if result < 0:
-            raise _cannot_make(
-                result, f"create message queue {_named.with_slash(name)}", max_messages, max_size
-            )
-        return queue._ready(name, owner=not persist)
 
     def _make(
         self, plain: bytes, flags: int, max_messages: int | None, max_size: int | None, mode: int
@@ -152,8 +155,8 @@ class MessageQueue(_named.Named, WaitedHandle):
     def _ready(self: Self, name: str, *, owner: bool) -> Self:
         """Nobody has seen it yet."""
         try:
-            self._begin(name, owner=owner)
             stat = self.stat()
+            self._begin(name, owner=owner)
         except BaseException:  # a signal handler's too
             self.close()
             raise
@@ -281,7 +284,8 @@ class MessageQueue(_named.Named, WaitedHandle):
     def notify_by_call(self, function: Callable[[], Any], *, rearm: bool = False) -> None:
         """Call *function*, in a thread of its own, when a message comes to the empty queue.
 
-        But not if somebody waits in a receive: that is who gets it. One process is notified of a queue.
+        But not if somebody sleeps in mq_receive(3) itself, as programs in C do: that is who gets it.
+        `receive` waits otherwise, and what it gets is told, too. One process is notified of a queue.
 
         Args:
             function: What to call; what it raises goes to `threading.excepthook`.
@@ -345,17 +349,44 @@ class MessageQueue(_named.Named, WaitedHandle):
         self._owner_pid = 0
         return number
 
+    def dup(self: Self) -> Self:
+        """Another handle on the same queue, by a descriptor of its own, which owns no name.
+
+        To close either ends a notification of this process.
+
+        Raises:
+            LimitError: RLIMIT_NOFILE.
+            UnsupportedError: Not on this backend.
+        """
+        twin = super().dup()
+        try:
+            twin.stat()
+        except BaseException:
+            twin.close()
+            raise
+        twin.max_messages, twin.max_size = self.max_messages, self.max_size
+        twin._begin(self.name, owner=False)
+        return twin
+
     def _unlink(self) -> int:
         return -ENOENT if self.name is None else ops.posix_mq_unlink(_named.file_name(self.name))
 
     def _is_still_so_named(self) -> bool:
-        """As far as one can see: /dev/mqueue may not be mounted, or be that of another namespace."""
+        """By opening what has the name now: /dev/mqueue may not be mounted, or be another namespace's."""
+        if self.name is None or self.closed:
+            return False
+        found = ops.Descriptor()
         try:
-            there = os.stat(f"{_PLACE}{self.name}", follow_symlinks=False)
-            mine = os.fstat(self.fileno())
-        except OSError:
-            return True
-        return there.st_dev != mine.st_dev or there.st_ino == mine.st_ino
+            for flag in ops.POSIX_READ, ops.POSIX_WRITE:
+                result = ops.posix_mq_open(found, _named.file_name(self.name), flag, 0, 0, 0)
+                if result >= 0:
+                    there, mine = os.fstat(found.fileno()), os.fstat(self.fileno())
+                    return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
+                if result == -ENOENT:
+                    return False
+            return True  # as far as one can see
+        finally:
+            found._close()
 
     def _error(self, result: int, doing: str) -> IPCError:
         if result == -EBADF and not self.closed:
@@ -375,8 +406,13 @@ class MessageQueue(_named.Named, WaitedHandle):
 
 def _cannot_make(result: int, doing: str, max_messages: int | None, max_size: int | None) -> IPCError:
     if result == -EINVAL:
-        for name, wanted in ("msg_max", max_messages), ("msgsize_max", max_size):
-            most = limits.HARD[name] if os.geteuid() == 0 else limits.read(name)
+        asked = [("msg_max", max_messages), ("msgsize_max", max_size)]
+        # Who has CAP_SYS_RESOURCE is stopped by the first kind alone; root in a container has it not.
+        for name, wanted in asked:
+            if wanted is not None and wanted > limits.HARD[name]:
+                return limit_error(EINVAL, doing, name, limits.HARD[name], None)
+        for name, wanted in asked:
+            most = limits.read(name)
             if wanted is not None and most is not None and wanted > most:
                 return limits.reached(EINVAL, doing, name)
     if result == -ENOSPC:

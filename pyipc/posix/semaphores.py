@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, EBADF, EEXIST, ENOENT, ENOTSUP, EOVERFLOW
+from errno import EAGAIN, EBADF, EEXIST, EINVAL, ENOENT, ENOTSUP, EOVERFLOW
 
 from .. import _deadline, _named
 from .._backend import ops
@@ -162,7 +162,11 @@ class Semaphore(_named.Named, BaseSemaphore):
             name = None
         if isinstance(sem, int):
             raise error(-sem, f"create semaphore {_named.with_slash(name)}")
-        return cls._new(name, sem, owner=not persist)
+        try:
+            return cls._new(name, sem, owner=not persist)
+        except BaseException:  # a signal handler's too
+            ops.posix_sem_unlink(plain)
+            raise
 
     @classmethod
     def open(cls: type[SelfNamed], name: str) -> SelfNamed:
@@ -171,10 +175,12 @@ class Semaphore(_named.Named, BaseSemaphore):
         Raises:
             NotFoundError: There is none.
             AccessError: Its mode forbids it.
+            IPCError: EINVAL: it is none.
         """
         sem = ops.posix_sem_open(_named.file_name(name, _LONGEST), 0, 0, 0)
         if isinstance(sem, int):
             raise error(-sem, f"open semaphore {_named.with_slash(name)}")
+        _refuse_what_is_none(name)
         return cls._new(name, sem, owner=False)
 
     @classmethod
@@ -187,6 +193,7 @@ class Semaphore(_named.Named, BaseSemaphore):
         sem = ops.posix_sem_open(plain, ops.POSIX_CREATE, _named_mode(mode), _valid_value(initial))
         if isinstance(sem, int):
             raise error(-sem, f"open or create semaphore {_named.with_slash(name)}")
+        _refuse_what_is_none(name)
         return cls._new(name, sem, owner=False)
 
     def close(self) -> None:
@@ -214,15 +221,6 @@ class Semaphore(_named.Named, BaseSemaphore):
     def __repr__(self) -> str:
         return f"<semaphore {self.name}{' closed' if self.closed else ''}>"
 
-    def __del__(self) -> None:
-        if hasattr(self, "_owner_pid") and not self.closed:
-            from _warnings import warn
-
-            try:
-                warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
-            finally:
-                self.close()
-
 
 def _named_mode(mode: int) -> int:
     if not 0 <= mode <= 0o777:
@@ -230,13 +228,24 @@ def _named_mode(mode: int) -> int:
     return mode
 
 
-def _file_of(name: str) -> tuple[int, int] | None:
-    """Which file a semaphore is in, where the C library is glibc."""
+def _stat(name: str) -> os.stat_result | None:
+    """Of the file that a semaphore is in, where the C library is glibc."""
     try:
-        facts = os.stat(f"/dev/shm/sem.{name.lstrip('/')}")
+        return os.stat(f"/dev/shm/sem.{_named.with_slash(name)[1:]}")
     except OSError:
         return None
-    return facts.st_dev, facts.st_ino
+
+
+def _file_of(name: str) -> tuple[int, int] | None:
+    facts = _stat(name)
+    return None if facts is None else (facts.st_dev, facts.st_ino)
+
+
+def _refuse_what_is_none(name: str) -> None:
+    """The C library maps any file of this name, and to touch what it is too short for is SIGBUS."""
+    facts = _stat(name)
+    if facts is not None and facts.st_size < ops.POSIX_SEM_SIZE:
+        raise error(EINVAL, f"open semaphore {_named.with_slash(name)}, a file of {facts.st_size} bytes")
 
 
 class UnnamedSemaphore(BaseSemaphore):
@@ -284,6 +293,8 @@ class UnnamedSemaphore(BaseSemaphore):
         if view.readonly:
             raise ValueError("a semaphore lies in memory that can be written")
         sem = ops.posix_sem_in(view[offset : offset + cls.SIZE])
+        if sem == -EINVAL:
+            raise ValueError(f"a semaphore lies at a multiple of 8, which {offset} of this memory is not")
         if isinstance(sem, int):
             raise error(ENOTSUP, "a semaphore without a name")
         semaphore = cls.__new__(cls)

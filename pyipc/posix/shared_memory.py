@@ -85,12 +85,15 @@ class SharedMemory(_named.Named, Mapped, Handle):
             while True:
                 if name is None:
                     name = _named.any_name()
+                # Whatever ends this now takes the name away, if it is this memory that has it.
+                memory._begin(name, owner=True)
                 result = ops.posix_shm_link(memory.fileno(), plain or os.fsencode(name[1:]))
                 if result != -EEXIST or plain is not None:
                     break
                 name = None
             check(result, f"create shared memory {name}")
-            memory._begin(name, owner=not persist)
+            if persist:
+                memory._owner_pid = 0
         except BaseException:  # a signal handler's too
             memory.close()
             raise

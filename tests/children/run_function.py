@@ -15,11 +15,12 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        ours = "pyipc.fds", "pyipc.memory", "pyipc.sysv", "pyipc.compat.sysv_ipc"
-        for module in ("resource", "signal", "socket", *ours):
+        ours = "fds", "memory", "posix", "sysv", "compat.sysv_ipc", "compat.posix_ipc"
+        for module in ("resource", "signal", "socket", *(f"pyipc.{name}" for name in ours)):
             importlib.import_module(module)  # while its file can still be read
-        with contextlib.suppress(ImportError):
-            importlib.import_module("sysv_ipc")
+        for module in "sysv_ipc", "posix_ipc":
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module)
         os.setgroups([])
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
