@@ -18,8 +18,8 @@ import machine
 import report
 import rounds
 from channels import rows as channels
-from compat import rows as compat
 from compat import posix_rows as compat_posix
+from compat import rows as compat
 from contest import FALLBACK, Row
 from fds import rows as fds
 from imports import rows as imports

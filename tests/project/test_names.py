@@ -11,7 +11,14 @@ import pytest
 import pyipc
 
 CHAPTERS = [
-    *("pyipc", "pyipc.compat.posix_ipc", "pyipc.compat.sysv_ipc", "pyipc.errors", "pyipc.fds", "pyipc.memory"),
+    *(
+        "pyipc",
+        "pyipc.compat.posix_ipc",
+        "pyipc.compat.sysv_ipc",
+        "pyipc.errors",
+        "pyipc.fds",
+        "pyipc.memory",
+    ),
     *("pyipc.posix", "pyipc.sync"),
     "pyipc.sysv",
 ]
