@@ -6,18 +6,10 @@ import os
 
 import pytest
 
-import pyipc
-
 pytestmark = pytest.mark.timeout(180)
 
 # Tests of a fault of theirs that is mended here, each with the reason: there is none.
 FAULTS: dict[str, str] = {}
-
-# The fallback has no thread that waits for the kernel's word.
-NEED_CALLS = {
-    "tests.test_message_queues.TestMessageQueueNotification.test_request_notification_threaded_one_shot",
-    "tests.test_message_queues.TestMessageQueueNotification.test_request_notification_threaded_rearm",
-}
 
 
 @pytest.fixture
@@ -36,9 +28,8 @@ def test_their_tests_pass(child, posix_ipc_sources):
     outcomes = {name: (outcome, detail) for name, outcome, detail in other.hear(timeout=150)}
     assert other.end() == 0
     assert len(outcomes) == 93
-    cannot = set() if pyipc.backend() == "native" else NEED_CALLS
     for name, (outcome, detail) in outcomes.items():
-        if name in FAULTS or name in cannot:
+        if name in FAULTS:
             assert outcome == "failed", f"{name} passes: it is to be taken off the list"
         else:
             assert outcome == "passed", f"{name}: {detail}"
