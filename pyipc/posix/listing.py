@@ -7,6 +7,7 @@ from errno import ENOTSUP
 from stat import S_ISREG
 
 from ..errors import error
+from .queues import requests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,11 +87,25 @@ class MessageQueueRecord(Record):
         self.bytes: int | None = None
         self.notified_pid: int | None = None
         try:
-            with open(f"{_MQUEUE}{name}") as file:
-                fields = dict(field.split(":") for field in file.read().split())
+            text = _account_of(name)
         except OSError:
             return
+        fields = dict(field.split(":") for field in text.split())
         self.bytes, self.notified_pid = int(fields["QSIZE"]), int(fields["NOTIFY_PID"])
+
+
+def _account_of(name: str) -> str:
+    """What the kernel tells of a queue to who reads its file.
+
+    A process that closes one is not notified of that queue any more: so where this one is, by a handle of
+    ours, the handle is read.
+    """
+    request = requests.get(name)
+    queue = None if request is None else request()
+    if queue is not None and not queue.closed:
+        return os.pread(queue.fileno(), 256, 0).decode()
+    with open(f"{_MQUEUE}{name}") as file:
+        return file.read()
 
 
 def _files(folder: str) -> Iterator[tuple[str, os.stat_result]]:

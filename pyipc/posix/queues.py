@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _weakref import ref
 from errno import EACCES, EAGAIN, EBADF, EEXIST, EINTR, EINVAL, EMFILE, EMSGSIZE, ENOENT, ENOSPC, ETIMEDOUT
 from time import monotonic_ns
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from .notices import Notices
 
     Self = TypeVar("Self", bound="MessageQueue")
+
+#: By which handles this process was last to be notified, by name: to open and close such a queue once more
+#: would take that back.
+requests: dict[str, ref[MessageQueue]] = {}
 
 
 class Message(tuple):  # type: ignore[type-arg]
@@ -298,6 +303,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         from .notices import by_call
 
         self._notices = by_call(self, function, rearm)
+        self._note_request()
 
     def notify_by_signal(self, signal: int, *, value: int = 0, rearm: bool = False) -> None:
         """Send this process a signal when a message comes to the empty queue.
@@ -313,6 +319,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         from .notices import by_signal
 
         self._notices = by_signal(self, signal, value, rearm)
+        self._note_request()
 
     def notify_nobody(self) -> None:
         """Take a request of this process back; without one, do nothing."""
@@ -321,7 +328,13 @@ class MessageQueue(_named.Named, WaitedHandle):
         if result < 0:
             raise self._error(result, "notify nobody of")
 
+    def _note_request(self) -> None:
+        if self.name is not None:
+            requests[self.name] = ref(self)
+
     def _no_more_notices(self) -> None:
+        if self.name is not None and requests.get(self.name) == ref(self):
+            del requests[self.name]
         notices, self._notices = self._notices, None
         if notices is not None:
             notices.end()

@@ -52,6 +52,7 @@ def list_queues(say, hear):
         two.send(b"de")
         two.receive()
         two.notify_by_signal(signal.SIGUSR1)
+        posix.message_queues()  # to look takes no request back
         found = sorted(posix.message_queues(), key=lambda one: one.name)
         say([(one.name, one.bytes, one.notified_pid == os.getpid(), one.mode) for one in found])
         listed = str(found[1])
