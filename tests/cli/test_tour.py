@@ -36,6 +36,8 @@ NEEDS = {
     "The most urgent first": "posix.message_queues",
     "Told of a message": "posix.message_queues",
     "No name is left behind": None,
+    "A program for sysv_ipc": None,
+    "A program for posix_ipc": "posix.message_queues",
     "An open file goes along": None,
     "From any program": None,
     "None is lost in silence": None,
@@ -193,6 +195,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
     firsts = [
         "Shared memory, byte for byte",
         "Memory with a name",
+        "A program for sysv_ipc",
         "An open file goes along",
         "Memory without a name",
         "Its owner dies",
