@@ -23,9 +23,9 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <sys/ipc.h>
 
 #include "python_channels.h"
+#include "python_compat.h"
 #include "python_posix.h"
 #include "python_values.h"
 
@@ -33,8 +33,6 @@
 static struct {
 	PyObject *live, *attachment, *memory;
 	PyObject *acquire[1], *send[3], *receive[2], *read[2], *write[2];	/* of their arguments */
-	PyObject *longest, *compat_send[3], *compat_receive[2], *compat_queue[4], *compat_semaphore[4];
-	PyObject *id, *key, *quick, *block;
 	PyTypeObject *attachment_type;
 	struct pair_class messages;
 } known;
@@ -175,173 +173,6 @@ static PyObject *receive(PyObject *self, PyObject *const *args, Py_ssize_t count
 	if (size >= 0)
 		return pyipc_pair(&known.messages, msg.head.data, size, msg.head.type);
 	return in_python(self, "_py_receive", args, count, names);
-}
-
-/* The same two with the arguments of sysv_ipc (pyipc/compat/sysv_ipc), where `_longest` bounds a message.
- * Whether they may block does not matter as long as they need not. */
-static int int_of(PyObject *object, PyObject *name)
-{
-	PyObject *value = PyObject_GetAttr(object, name);
-	long number = value ? PyLong_AsLong(value) : -1;
-
-	Py_XDECREF(value);
-	if (number == -1)
-		PyErr_Clear();
-	return number <= INT32_MAX ? (int) number : -1;
-}
-
-static int plain_type(PyObject *value, long long by_default, long long *ret_type)
-{
-	return plain_number(value, by_default, ret_type) && *ret_type >= INT32_MIN && *ret_type <= INT32_MAX;
-}
-
-static PyObject *compat_send(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-	PyObject *given[3];	/* message, block, type */
-	long long type;
-
-	if (sort_out(args, count, names, 1, known.compat_send, 3, given) && PyBytes_CheckExact(given[0])
-	    && plain_type(given[2], 1, &type) && type > 0 && PyBytes_Size(given[0]) <= int_of(self, known.longest)
-	    && pyipc_now_msg_send(int_of(self, known.id), type, PyBytes_AsString(given[0]),
-				  (uint64_t) PyBytes_Size(given[0])) == 0)
-		return none();
-	return in_python(self, "_py_send", args, count, names);
-}
-
-static PyObject *compat_receive(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-	union {
-		struct pyipc_msg head;
-		char room[offsetof(struct pyipc_msg, data) + PYIPC_MSG_SMALL];
-	} msg;
-	PyObject *given[2];	/* block, type */
-	long long type;
-	int64_t size = -1, most = int_of(self, known.longest);
-
-	if (most >= 0 && sort_out(args, count, names, 0, known.compat_receive, 2, given)
-	    && plain_type(given[1], 0, &type))
-		size = pyipc_now_msg_receive(int_of(self, known.id), &msg.head,
-					     (uint64_t) (most < PYIPC_MSG_SMALL ? most : PYIPC_MSG_SMALL), type, 0);
-	if (size >= 0)
-		return pyipc_tuple(msg.head.data, size, msg.head.type);
-	return in_python(self, "_py_receive", args, count, names);
-}
-
-/* ---- making and removing what sysv_ipc has ---- */
-
-/* Another each time; whether somebody has it, the kernel says.  (To ask for our pid would cost as much
- * again.) */
-static int32_t any_key(void)
-{
-	uint64_t x = (uint64_t) monotonic_ns() * 0x9E3779B97F4A7C15u;
-
-	x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
-	return (int32_t) (1 + (x >> 32) % INT32_MAX);
-}
-
-struct wanted {
-	int32_t key;
-	int flags;		/* of the kernel, with the mode */
-	int number;		/* what is behind them */
-};
-
-static int plain_int(PyObject *value, int by_default, int *ret_number)
-{
-	long long number;
-
-	if (!plain_number(value, by_default, &number) || number < 0 || number > INT32_MAX)
-		return 0;
-	*ret_number = (int) number;
-	return 1;
-}
-
-/* A key, or None with IPC_CREX; then flags, a mode and a number, none of them odd. */
-static int plain_wanted(PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject *const *known_names,
-			int by_default, struct wanted *ret)
-{
-	PyObject *given[4];
-	int flags, mode, key = 0;
-
-	if (!sort_out(args, count, names, 1, known_names, 4, given) || !given[0] || !plain_int(given[1], 0, &flags)
-	    || !plain_int(given[2], 0600, &mode) || !plain_int(given[3], by_default, &ret->number))
-		return 0;
-	flags &= IPC_CREAT | IPC_EXCL;
-	if (flags == IPC_EXCL || (given[0] == Py_None ? !flags || flags == IPC_CREAT : !plain_int(given[0], 0, &key)))
-		return 0;
-	ret->key = given[0] == Py_None ? any_key() : key;
-	ret->flags = flags | (mode & 0777);
-	return 1;
-}
-
-/* Takes over what it sets. */
-static int put(PyObject *self, PyObject *name, PyObject *value)
-{
-	int result = value ? PyObject_SetAttr(self, name, value) : -1;
-
-	Py_XDECREF(value);
-	return result;
-}
-
-static PyObject *compat_init_queue(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-	struct wanted wanted;
-	int id = -1;
-
-	if (plain_wanted(args, count, names, known.compat_queue, 2048, &wanted)) {
-		Py_BEGIN_ALLOW_THREADS
-		id = pyipc_msg_get(wanted.key, wanted.flags);
-		Py_END_ALLOW_THREADS
-	}
-	if (id < 0)
-		return in_python(self, "_py___init__", args, count, names);
-	if (put(self, known.key, PyLong_FromLong(wanted.key)) < 0 || put(self, known.id, PyLong_FromLong(id)) < 0
-	    || put(self, known.longest, PyLong_FromLong(wanted.number)) < 0)
-		return NULL;
-	return none();
-}
-
-static PyObject *compat_init_semaphore(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-	struct wanted wanted;
-	int id = -1;
-
-	/* With IPC_CREAT alone, whether it exists matters, and Python finds out. */
-	if (plain_wanted(args, count, names, known.compat_semaphore, 0, &wanted)
-	    && (wanted.flags & (IPC_CREAT | IPC_EXCL)) != IPC_CREAT) {
-		Py_BEGIN_ALLOW_THREADS
-		id = pyipc_sem_get(wanted.key, wanted.flags, wanted.number);
-		Py_END_ALLOW_THREADS
-	}
-	if (id < 0)
-		return in_python(self, "_py___init__", args, count, names);
-	if (put(self, known.key, PyLong_FromLong(wanted.key)) < 0 || put(self, known.id, PyLong_FromLong(id)) < 0
-	    || put(self, known.quick, PyLong_FromLong(id)) < 0 || put(self, known.block, PyBool_FromLong(1)) < 0)
-		return NULL;
-	return none();
-}
-
-static PyObject *remove_by(int (*remove)(int), PyObject *self, PyObject *const *args, Py_ssize_t count,
-			   PyObject *names)
-{
-	int id = count || names ? -1 : int_of(self, known.id);
-	int result = -1;
-
-	if (id >= 0) {
-		Py_BEGIN_ALLOW_THREADS
-		result = remove(id);
-		Py_END_ALLOW_THREADS
-	}
-	return result == 0 ? none() : in_python(self, "_py_remove", args, count, names);
-}
-
-static PyObject *compat_remove_queue(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-	return remove_by(pyipc_msg_remove, self, args, count, names);
-}
-
-static PyObject *compat_remove_semaphore(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names)
-{
-	return remove_by(pyipc_sem_remove, self, args, count, names);
 }
 
 /* ---- segments ---- */
@@ -602,12 +433,6 @@ static const struct hot_call hot[] = {
 	{ "send", send, "($self, data, type=1, timeout=None)" },
 	{ "receive", receive,
 	  "($self, type=0, timeout=None, *, max_size=None, truncate=False, except_type=None, copy=None)" },
-	{ "compat.send", compat_send, "($self, message, block=True, type=1)" },
-	{ "compat.receive", compat_receive, "($self, block=True, type=0)" },
-	{ "queue.__init__", compat_init_queue, "($self, key, flags=0, mode=0o600, max_message_size=2048)" },
-	{ "queue.remove", compat_remove_queue, "($self)" },
-	{ "semaphore.__init__", compat_init_semaphore, "($self, key, flags=0, mode=0o600, initial_value=0)" },
-	{ "semaphore.remove", compat_remove_semaphore, "($self)" },
 	{ "read", read_bytes, "($self, size=None, offset=0)" },
 	{ "write", write_bytes, "($self, data, offset=0, *, pad_to=None)" },
 	{ "reattach", reattach, "($self, *, read_only=False, address=None)" },
@@ -656,7 +481,7 @@ static PyObject *module_accelerate(PyObject *module, PyObject *args)
 {
 	PyObject *cls, *python, *fast = NULL, *kept_name = NULL;
 	const struct hot_call *const tables[] = { hot, pyipc_channel_calls, pyipc_loan_calls, pyipc_queue_calls,
-						  pyipc_value_calls, pyipc_posix_calls };
+						  pyipc_value_calls, pyipc_posix_calls, pyipc_compat_calls };
 	const struct hot_call *which = NULL;
 	const char *key, *name;
 
@@ -783,19 +608,6 @@ int pyipc_now_add_hot_calls(void)
 	known.acquire[0] = known.send[2] = known.receive[1] = PyUnicode_InternFromString("timeout");
 	known.send[0] = known.write[0] = PyUnicode_InternFromString("data");
 	known.send[1] = known.receive[0] = PyUnicode_InternFromString("type");
-	known.compat_queue[0] = known.compat_semaphore[0] = PyUnicode_InternFromString("key");
-	known.compat_queue[1] = known.compat_semaphore[1] = PyUnicode_InternFromString("flags");
-	known.compat_queue[2] = known.compat_semaphore[2] = PyUnicode_InternFromString("mode");
-	known.compat_queue[3] = PyUnicode_InternFromString("max_message_size");
-	known.compat_semaphore[3] = PyUnicode_InternFromString("initial_value");
-	known.id = PyUnicode_InternFromString("_id");
-	known.key = PyUnicode_InternFromString("_key");
-	known.quick = PyUnicode_InternFromString("_quick");
-	known.block = PyUnicode_InternFromString("_block");
-	known.longest = PyUnicode_InternFromString("_longest");
-	known.compat_send[0] = PyUnicode_InternFromString("message");
-	known.compat_send[1] = known.compat_receive[0] = PyUnicode_InternFromString("block");
-	known.compat_send[2] = known.compat_receive[1] = known.receive[0];
 	known.read[0] = PyUnicode_InternFromString("size");
 	known.read[1] = known.write[1] = PyUnicode_InternFromString("offset");
 	known.attachment_type = (PyTypeObject *) PyType_FromSpec(&attachment_spec);
@@ -803,7 +615,7 @@ int pyipc_now_add_hot_calls(void)
 	    || PyModule_AddObject(module, "Operations", operations) < 0
 	    || PyModule_AddObject(module, "Viewed", viewed) < 0
 	    || PyModule_AddFunctions(module, functions) < 0 || pyipc_add_channels(module) < 0
-	    || pyipc_add_posix(module) < 0) {
+	    || pyipc_add_posix(module) < 0 || pyipc_add_compat() < 0) {
 		PyErr_Clear();
 		return -ENOMEM;
 	}
