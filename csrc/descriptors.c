@@ -66,6 +66,13 @@ int pyipc_now_fd_duplicate(int number, int32_t *ret_fd)
 	return own(neg_errno(fcntl(number, F_DUPFD_CLOEXEC, 0)), ret_fd);
 }
 
+/* Of what an owner has: another thread may close it at any time, and its number be another file's, but not
+ * between these two. */
+int pyipc_now_fd_twin(const int32_t *fd, int32_t *ret_fd)
+{
+	return pyipc_now_fd_duplicate(number_of(fd), ret_fd);
+}
+
 /* Of what is there; flags are those of open(2), which mean the same to Python. */
 int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd)
 {

@@ -28,6 +28,17 @@ static sem_t *at(char *sem)
 	return (sem_t *) (void *) sem;
 }
 
+/* The C library takes one of its words for a flag of futex(2) without a look, and ends the process if the
+ * kernel does not know it: 0 or 128 are what it writes there itself (in glibc and musl).  Who writes
+ * something else between this look and its use ends us all the same. */
+static int is_sound(char *sem)
+{
+	enum { FLAG = 2, PRIVATE = 128 };
+	int flag = __atomic_load_n((int *) (void *) sem + FLAG, __ATOMIC_RELAXED);
+
+	return flag == 0 || flag == PRIVATE;
+}
+
 int pyipc_posix_sem_open(const char *name, int flags, int mode, uint32_t value, int64_t *ret_sem)
 {
 	int kernel = (flags & PYIPC_POSIX_CREATE ? O_CREAT : 0) | (flags & PYIPC_POSIX_EXCLUSIVE ? O_EXCL : 0);
@@ -59,6 +70,8 @@ int pyipc_now_posix_sem_try(char *sem)
 {
 	int64_t result;
 
+	if (!is_sound(sem))
+		return -EINVAL;
 	do
 		result = neg_errno(sem_trywait(at(sem)));
 	while (result == -EINTR);
@@ -91,15 +104,17 @@ int pyipc_posix_sem_wait(char *sem, int64_t deadline_ns)
 	int64_t net_ns = monotonic_ns() + NET_NS;
 	int64_t end_ns = deadline_ns > net_ns ? net_ns : deadline_ns > 0 ? deadline_ns : 0;
 	struct timespec end = ns_to_timespec(end_ns);
-	int64_t result = sem_clockwait ? neg_errno(sem_clockwait(at(sem), CLOCK_MONOTONIC, &end))
-				       : look_until(sem, end_ns);
+	int64_t result;
 
+	if (!is_sound(sem))
+		return -EINVAL;
+	result = sem_clockwait ? neg_errno(sem_clockwait(at(sem), CLOCK_MONOTONIC, &end)) : look_until(sem, end_ns);
 	return (int) (result == -ETIMEDOUT && end_ns < deadline_ns ? -EINTR : result);
 }
 
 int pyipc_now_posix_sem_post(char *sem)
 {
-	return (int) neg_errno(sem_post(at(sem)));
+	return is_sound(sem) ? (int) neg_errno(sem_post(at(sem))) : -EINVAL;
 }
 
 int pyipc_now_posix_sem_value(char *sem)

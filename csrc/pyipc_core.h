@@ -337,6 +337,7 @@ int pyipc_now_fd_take(int32_t *fd);
 int pyipc_now_fd_move(int32_t *from, int32_t *to);
 int pyipc_now_fd_adopt(int number, int32_t *ret_fd);
 int pyipc_now_fd_duplicate(int number, int32_t *ret_fd);
+int pyipc_now_fd_twin(const int32_t *fd, int32_t *ret_fd);
 int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd);
 int pyipc_fd_wait(int number, int events, int64_t deadline_ns);
 int pyipc_now_pipe(int32_t *ret_read, int32_t *ret_write);

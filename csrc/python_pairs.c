@@ -54,17 +54,20 @@ void pyipc_pair_class(struct pair_class *ret_pairs, PyObject *type)
  * if nobody else has it any more it is filled in again, as zip() does; what is long is not kept for that. */
 static PyObject *short_pair(struct pair_class *pairs, PyObject *bytes, PyObject *number)
 {
-	PyObject *last = pairs->last;
+	PyObject *pair = pairs->last, *old;
 
-	if (last && Py_REFCNT(last) == 1 && bytes && number) {
-		(void) PyTuple_SetItem(last, 0, bytes);
-		(void) PyTuple_SetItem(last, 1, number);
-	} else {
-		pairs->last = pair_of(bytes, number, pairs->type);
-		Py_XDECREF(last);
+	if (pair && Py_REFCNT(pair) == 1 && Py_TYPE(pair) == pairs->type && bytes && number) {
+		(void) PyTuple_SetItem(pair, 0, bytes);
+		(void) PyTuple_SetItem(pair, 1, number);
+		Py_INCREF(pair);
+		return pair;
 	}
-	Py_XINCREF(pairs->last);
-	return pairs->last;
+	pair = pair_of(bytes, number, pairs->type);	/* may collect garbage, and so run anything, us too */
+	old = pairs->last;
+	Py_XINCREF(pair);
+	pairs->last = pair;
+	Py_XDECREF(old);
+	return pair;
 }
 
 /* A mere tuple of them. */

@@ -310,7 +310,15 @@ static PyGetSetDef semaphore_members[] = {
 	{ 0 },
 };
 
+static PyObject *semaphore_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+	(void) args;
+	(void) keywords;
+	return PyErr_Format(PyExc_TypeError, "cannot create %R instances", type);
+}
+
 static PyType_Slot semaphore_slots[] = {
+	{ Py_tp_new, semaphore_new },
 	{ Py_tp_dealloc, semaphore_dealloc },
 	{ Py_tp_getset, semaphore_members },
 	{ 0, NULL },

@@ -7,6 +7,7 @@ keeps it. A handle that opened it lets go, and no more; so does a forked child.
 from __future__ import annotations
 
 import os
+from _warnings import warn
 from errno import ENOENT
 
 from ._handle import remove_at_exit
@@ -106,8 +107,6 @@ class Named:
     def __del__(self) -> None:
         if not hasattr(self, "_owner_pid") or (self.closed and not self.owner):
             return
-        from _warnings import warn
-
         try:
             if not self.closed:
                 warn(f"{self} was dropped without close()", ResourceWarning, 2, self)

@@ -61,6 +61,7 @@ __all__ = (
     "now_pidfd_open",
     "now_pidfd_send",
     "now_pidfd_status",
+    "now_twin",
 )
 
 READABLE = select.POLLIN
@@ -150,6 +151,10 @@ def now_adopt(into: Any, number: int) -> int:
 
 def now_duplicate(into: Any, number: int) -> int:
     return own(into, os.dup, number)  # which is F_DUPFD_CLOEXEC, for all its name
+
+
+def now_twin(into: Any, owner: Any) -> int:
+    return now_duplicate(into, owner._number)  # as sure as it can be here, where dup(2) is without the GIL
 
 
 def fd_open(into: Any, path: bytes, flags: int) -> int:

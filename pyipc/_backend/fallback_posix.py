@@ -6,11 +6,12 @@ import os
 from _functools import partial
 from errno import EEXIST, EINVAL, ENODATA, ENOENT
 
-from .fallback_descriptors import own
+from .fallback_descriptors import Descriptor, now_twin, own
 from .fallback_foreign import call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = (
@@ -76,13 +77,28 @@ def posix_shm_unlink(name: bytes) -> int:
     return int(call(os.unlink, _path(name)))
 
 
+def _on_a_twin(function: Callable[..., Any], owner: Any, *arguments: Any) -> Any:
+    """Another thread may close the owner meanwhile, and its number be another file's."""
+    twin = Descriptor()
+    result = now_twin(twin, owner)
+    try:
+        return result if result < 0 else function(twin._number, *arguments)
+    finally:
+        twin._close()
+
+
 def posix_shm_read(memory: Any, offset: int, size: int) -> int | bytes:
-    data: int | bytes = call(os.pread, memory._number, size, offset)
+    data: int | bytes = _on_a_twin(_read, memory, offset, size)
+    return data
+
+
+def _read(number: int, offset: int, size: int) -> int | bytes:
+    data: int | bytes = call(os.pread, number, size, offset)
     if isinstance(data, int) or len(data) == size:
         return data
     parts, have = [data], len(data)
     while have < size:  # one call reads no more than 2 GiB
-        more = call(os.pread, memory._number, size - have, offset + have)
+        more = call(os.pread, number, size - have, offset + have)
         if isinstance(more, int):
             return more
         if not more:
@@ -93,7 +109,12 @@ def posix_shm_read(memory: Any, offset: int, size: int) -> int | bytes:
 
 
 def posix_shm_write(memory: Any, offset: int, data: Any) -> int:
-    number, size, done = memory._number, len(data), 0
+    result: int = _on_a_twin(_write, memory, offset, data)
+    return result
+
+
+def _write(number: int, offset: int, data: Any) -> int:
+    size, done = len(data), 0
     facts = call(os.fstat, number)
     if isinstance(facts, int):
         return facts

@@ -27,6 +27,7 @@ __all__ = (
     "now_pidfd_open",
     "now_pidfd_send",
     "now_pidfd_status",
+    "now_twin",
 )
 
 READABLE = lib.PYIPC_READABLE
@@ -89,6 +90,10 @@ def now_adopt(into: Any, number: int) -> int:
 
 def now_duplicate(into: Any, number: int) -> int:
     return lib.pyipc_now_fd_duplicate(number, cell(into))
+
+
+def now_twin(into: Any, owner: Any) -> int:
+    return lib.pyipc_now_fd_twin(cell(owner), cell(into))
 
 
 def fd_open(into: Any, path: bytes, flags: int) -> int:

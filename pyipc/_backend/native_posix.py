@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import EINVAL
 
 from .native_core import HOT, core, ffi, lib
-from .native_descriptors import cell
+from .native_descriptors import Descriptor, cell, now_twin
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,17 @@ POSIX_SEM_ALIGNMENT = ffi.alignof("long")  # sem_t is a union with one
 # Copying more than this takes longer than another thread should wait for the GIL.
 _COPY_WITH_GIL = 65536
 
+
+def _on_a_twin(call: Any, owner: Any, *arguments: Any) -> int:
+    """Call without the GIL: meanwhile another thread may close the owner, and let its number mean another."""
+    twin = Descriptor()
+    result = now_twin(twin, owner)
+    try:
+        return result if result < 0 else call(cell(twin), *arguments)
+    finally:
+        twin._close()
+
+
 # ---- shared memory ----
 
 posix_shm_link = lib.pyipc_posix_shm_link
@@ -85,15 +96,18 @@ posix_shm_get = core.posix_shm_get if HOT else _posix_shm_get
 
 def posix_shm_read(memory: Any, offset: int, size: int) -> int | bytes:
     data = bytearray(size)
-    read = lib.pyipc_now_posix_shm_read if size <= _COPY_WITH_GIL else lib.pyipc_posix_shm_read
-    result = read(cell(memory), ffi.from_buffer(data), size, offset)
+    if size <= _COPY_WITH_GIL:
+        result = lib.pyipc_now_posix_shm_read(cell(memory), ffi.from_buffer(data), size, offset)
+    else:
+        result = _on_a_twin(lib.pyipc_posix_shm_read, memory, ffi.from_buffer(data), size, offset)
     return result if result < 0 else bytes(data)
 
 
 def posix_shm_write(memory: Any, offset: int, data: Any) -> int:
     size = len(data)
-    write = lib.pyipc_now_posix_shm_write if size <= _COPY_WITH_GIL else lib.pyipc_posix_shm_write
-    return write(cell(memory), ffi.from_buffer(data), size, offset)
+    if size <= _COPY_WITH_GIL:
+        return lib.pyipc_now_posix_shm_write(cell(memory), ffi.from_buffer(data), size, offset)
+    return _on_a_twin(lib.pyipc_posix_shm_write, memory, ffi.from_buffer(data), size, offset)
 
 
 # ---- semaphores ----
@@ -159,15 +173,18 @@ posix_mq_open = core.posix_mq_open if HOT else _posix_mq_open
 
 def now_posix_mq_send(queue: Any, data: bytes, priority: int) -> int:
     size = len(data)
-    send = lib.pyipc_now_posix_mq_send if size <= _COPY_WITH_GIL else lib.pyipc_posix_mq_send
-    return send(cell(queue), data, size, priority)
+    if size <= _COPY_WITH_GIL:
+        return lib.pyipc_now_posix_mq_send(cell(queue), data, size, priority)
+    return _on_a_twin(lib.pyipc_posix_mq_send, queue, data, size, priority)
 
 
 def now_posix_mq_receive(queue: Any, room: int) -> int | tuple[bytes, int]:
     data = ffi.new("char[]", room)
     priority = ffi.new("uint32_t *")
-    receive = lib.pyipc_now_posix_mq_receive if room <= _COPY_WITH_GIL else lib.pyipc_posix_mq_receive
-    size = receive(cell(queue), data, room, priority)
+    if room <= _COPY_WITH_GIL:
+        size = lib.pyipc_now_posix_mq_receive(cell(queue), data, room, priority)
+    else:
+        size = _on_a_twin(lib.pyipc_posix_mq_receive, queue, data, room, priority)
     return size if size < 0 else (ffi.buffer(data, size)[:], priority[0])
 
 

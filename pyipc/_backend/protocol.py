@@ -290,6 +290,9 @@ class DescriptorOps(Protocol):
     def now_duplicate(self, into: Any, number: int) -> int:
         """Own a copy of it (F_DUPFD_CLOEXEC)."""
 
+    def now_twin(self, into: Any, owner: Any) -> int:
+        """Own a copy of what that one owns, which another thread may close meanwhile."""
+
     def fd_open(self, into: Any, path: bytes, flags: int) -> int:
         """Open a file that is there; close-on-exec."""
 

@@ -7,7 +7,7 @@ from errno import ENOTSUP
 from stat import S_ISREG
 
 from ..errors import error
-from .queues import requests
+from .queues import handle_of_request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,22 +87,21 @@ class MessageQueueRecord(Record):
         self.bytes: int | None = None
         self.notified_pid: int | None = None
         try:
-            text = _account_of(name)
+            text = _account_of(name, facts)
         except OSError:
             return
         fields = dict(field.split(":") for field in text.split())
         self.bytes, self.notified_pid = int(fields["QSIZE"]), int(fields["NOTIFY_PID"])
 
 
-def _account_of(name: str) -> str:
+def _account_of(name: str, facts: os.stat_result) -> str:
     """What the kernel tells of a queue to who reads its file.
 
     A process that closes one is not notified of that queue any more: so where this one is, by a handle of
     ours, the handle is read.
     """
-    request = requests.get(name)
-    queue = None if request is None else request()
-    if queue is not None and not queue.closed:
+    queue = handle_of_request(name, facts)
+    if queue is not None:
         return os.pread(queue.fileno(), 256, 0).decode()
     with open(f"{_MQUEUE}{name}") as file:
         return file.read()

@@ -30,14 +30,25 @@ class Notices:
         self._queue = ref(queue)  # who drops the queue closes it, and that ends the request
         self._function = function
         self._rearm = rearm
-        self._news = ops.posix_mq_news()
+        self._ended = False
+        try:
+            self._news = ops.posix_mq_news()
+        except OSError as problem:  # no descriptor, or no such sockets
+            raise error(problem.errno or ENOTSUP, f"be notified of {queue}") from problem
         if isinstance(self._news, int):
             raise error(ENOTSUP, f"be notified of {queue}")
+        thread = threading.Thread(target=self._run, name=f"notices of {queue.name}", daemon=True)
+        asked = False
         try:
             self._request(queue)
-            threading.Thread(target=self._run, name=f"notices of {queue.name}", daemon=True).start()
-        except BaseException:  # a signal handler's too
-            self._news.close()
+            asked = True
+            thread.start()
+        except BaseException:  # there are too many threads; or a signal handler's
+            self.end()
+            if asked:
+                ops.now_posix_mq_notify(queue, ops.NOTIFY_NOBODY, 0, 0)
+            if thread.ident is None:  # else it closes it, as soon as it hears that there is nothing to come
+                self._news.close()
             raise
 
     def _request(self, queue: MessageQueue) -> None:
@@ -47,13 +58,13 @@ class Notices:
 
     def _run(self) -> None:
         try:
-            while self._news.came():
+            while self._news.came() and not self._ended:
                 # Before the call: it empties the queue, and what comes then is news.
                 problem = self._ask_again() if self._rearm else None
                 _guarded(self._function)
                 if problem is not None:
                     _guarded(problem)
-                if not self._rearm or problem is not None:
+                if not self._rearm or problem is not None or self._ended:
                     break
         finally:
             self._news.close()
@@ -61,13 +72,17 @@ class Notices:
     def _ask_again(self) -> Callable[[], None] | None:
         """What complains, if somebody else was faster to ask."""
         queue = self._queue()
-        if queue is None or queue.closed:
+        if queue is None or queue.closed or self._ended:
             return None  # it ends by itself
         result = self._news.ask(queue)
+        if self._ended:  # meanwhile
+            ops.now_posix_mq_notify(queue, ops.NOTIFY_NOBODY, 0, 0)
+            return None
         return None if result >= 0 or queue.closed else lambda: _refuse(queue, result)
 
     def end(self) -> None:
         """Nobody is notified any more, or the queue is closed."""
+        self._ended = True
         self._news.end()
 
 

@@ -25,7 +25,29 @@ if TYPE_CHECKING:
 
 #: By which handles this process was last to be notified, by name: to open and close such a queue once more
 #: would take that back.
-requests: dict[str, ref[MessageQueue]] = {}
+requests: dict[str, ref[Any]] = {}
+
+
+def note_request(queue: Any) -> None:
+    """Remember it, for as long as there is this handle."""
+    name = queue.name
+
+    def forget(dead: ref[Any]) -> None:
+        if requests.get(name) is dead:
+            del requests[name]
+
+    if name is not None:
+        requests[name] = ref(queue, forget)
+
+
+def handle_of_request(name: str, facts: os.stat_result) -> Any:
+    """An open handle of ours on the queue that has this name and is this file; or None."""
+    request = requests.get(name)
+    queue = None if request is None else request()
+    if queue is None or queue.closed:
+        return None
+    mine = os.fstat(queue.fileno())
+    return queue if (mine.st_dev, mine.st_ino) == (facts.st_dev, facts.st_ino) else None
 
 
 class Message(tuple):  # type: ignore[type-arg]
@@ -90,6 +112,9 @@ class MessageQueue(_named.Named, WaitedHandle):
     max_messages: int
     max_size: int
     _notices: Notices | None
+
+    def __init__(self) -> None:
+        raise TypeError("a message queue is what create(), open() and open_or_create() give")
 
     @classmethod
     def _empty(cls: type[Self]) -> Self:
@@ -293,7 +318,8 @@ class MessageQueue(_named.Named, WaitedHandle):
         `receive` waits otherwise, and what it gets is told, too. One process is notified of a queue.
 
         Args:
-            function: What to call; what it raises goes to `threading.excepthook`.
+            function: What to call; what it raises goes to `threading.excepthook`. One that has the queue
+                in it keeps the queue alive: only `close()` ends that.
             rearm: Each time that happens, not only the first; a queue that is never emptied never
                 becomes not empty again.
 
@@ -303,7 +329,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         from .notices import by_call
 
         self._notices = by_call(self, function, rearm)
-        self._note_request()
+        note_request(self)
 
     def notify_by_signal(self, signal: int, *, value: int = 0, rearm: bool = False) -> None:
         """Send this process a signal when a message comes to the empty queue.
@@ -319,22 +345,16 @@ class MessageQueue(_named.Named, WaitedHandle):
         from .notices import by_signal
 
         self._notices = by_signal(self, signal, value, rearm)
-        self._note_request()
+        note_request(self)
 
     def notify_nobody(self) -> None:
         """Take a request of this process back; without one, do nothing."""
+        self._no_more_notices()  # first, or a thread might ask again
         result = ops.now_posix_mq_notify(self, ops.NOTIFY_NOBODY, 0, 0)
-        self._no_more_notices()
         if result < 0:
             raise self._error(result, "notify nobody of")
 
-    def _note_request(self) -> None:
-        if self.name is not None:
-            requests[self.name] = ref(self)
-
     def _no_more_notices(self) -> None:
-        if self.name is not None and requests.get(self.name) == ref(self):
-            del requests[self.name]
         notices, self._notices = self._notices, None
         if notices is not None:
             notices.end()
@@ -388,6 +408,10 @@ class MessageQueue(_named.Named, WaitedHandle):
         """By opening what has the name now: /dev/mqueue may not be mounted, or be another namespace's."""
         if self.name is None or self.closed:
             return False
+        request = requests.get(self.name)
+        asked = None if request is None else request()
+        if asked is not None and asked is not self and not asked.closed:
+            return os.path.sameopenfile(asked.fileno(), self.fileno())
         found = ops.Descriptor()
         try:
             for flag in ops.POSIX_READ, ops.POSIX_WRITE:

@@ -119,6 +119,10 @@ class Semaphore(_named.Named, BaseSemaphore):
     """
 
     __slots__ = ("_file", "_owner_pid", "name")
+
+    def __init__(self) -> None:
+        raise TypeError("a semaphore is what create(), open() and open_or_create() give")
+
     _file: tuple[int, int] | None  # which one we made
 
     @classmethod
@@ -180,7 +184,7 @@ class Semaphore(_named.Named, BaseSemaphore):
         sem = ops.posix_sem_open(_named.file_name(name, _LONGEST), 0, 0, 0)
         if isinstance(sem, int):
             raise error(-sem, f"open semaphore {_named.with_slash(name)}")
-        _refuse_what_is_none(name)
+        refuse_what_is_none(name)
         return cls._new(name, sem, owner=False)
 
     @classmethod
@@ -193,7 +197,7 @@ class Semaphore(_named.Named, BaseSemaphore):
         sem = ops.posix_sem_open(plain, ops.POSIX_CREATE, _named_mode(mode), _valid_value(initial))
         if isinstance(sem, int):
             raise error(-sem, f"open or create semaphore {_named.with_slash(name)}")
-        _refuse_what_is_none(name)
+        refuse_what_is_none(name)
         return cls._new(name, sem, owner=False)
 
     def close(self) -> None:
@@ -210,7 +214,9 @@ class Semaphore(_named.Named, BaseSemaphore):
         return -ENOENT if self.name is None else ops.posix_sem_unlink(_named.file_name(self.name))
 
     def _is_still_so_named(self) -> bool:
-        return self.name is not None and self._file in (None, _file_of(self.name))
+        if self.name is None:
+            return False
+        return not _HAS_FILES or (self._file is not None and self._file == _file_of(self.name))
 
     def __reduce__(self) -> tuple[Callable[[str], Any], tuple[str]]:
         self._open()
@@ -220,6 +226,17 @@ class Semaphore(_named.Named, BaseSemaphore):
 
     def __repr__(self) -> str:
         return f"<semaphore {self.name}{' closed' if self.closed else ''}>"
+
+
+def _has_files() -> bool:
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION") is not None
+    except (OSError, ValueError):  # musl
+        return False
+
+
+#: Whether the C library's semaphores lie where we look for them: glibc's.
+_HAS_FILES = _has_files()
 
 
 def _named_mode(mode: int) -> int:
@@ -241,7 +258,7 @@ def _file_of(name: str) -> tuple[int, int] | None:
     return None if facts is None else (facts.st_dev, facts.st_ino)
 
 
-def _refuse_what_is_none(name: str) -> None:
+def refuse_what_is_none(name: str) -> None:
     """The C library maps any file of this name, and to touch what it is too short for is SIGBUS."""
     facts = _stat(name)
     if facts is not None and facts.st_size < ops.POSIX_SEM_SIZE:
@@ -257,6 +274,9 @@ class UnnamedSemaphore(BaseSemaphore):
 
     __slots__ = ("offset",)
     offset: int
+
+    def __init__(self) -> None:
+        raise TypeError("a semaphore is what create() and open() give")
 
     #: How many bytes it takes.
     SIZE = ops.POSIX_SEM_SIZE

@@ -46,6 +46,9 @@ class SharedMemory(_named.Named, Mapped, Handle):
     _attachment: Any
     _trust: bool
 
+    def __init__(self) -> None:
+        raise TypeError("shared memory is what create(), open() and open_or_create() give")
+
     @classmethod
     def _empty(cls: type[Self]) -> Self:
         memory = cls.__new__(cls)
@@ -263,16 +266,29 @@ class SharedMemory(_named.Named, Mapped, Handle):
         self._resize(size, reserve, doing)
         self._let_go()
 
+    def _twin(self) -> Descriptor:
+        """Another number for it: ours may be another file's, should a thread close the handle meanwhile."""
+        twin: Descriptor = ops.Descriptor()
+        result = ops.now_twin(twin, self)
+        if result < 0:
+            raise self._error(result, "use")
+        return twin
+
     def _resize(self, size: int, reserve: bool, doing: str) -> None:
-        now = _memfd.stat_of(self.fileno(), doing)[0]
-        if reserve and size > now:
-            _room.refuse_what_does_not_fit(size - now, doing)
-            result = _memfd.make_present(self.fileno(), now, size)
+        twin = self._twin()
+        try:
+            number = twin.fileno()
+            now = _memfd.stat_of(number, doing)[0]
+            if reserve and size > now:
+                _room.refuse_what_does_not_fit(size - now, doing)
+                result = _memfd.make_present(number, now, size)
+                if result < 0:
+                    raise _no_room(result, doing)
+            result = ops.posix_shm_resize(number, size)
             if result < 0:
                 raise _no_room(result, doing)
-        result = ops.posix_shm_resize(self.fileno(), size)
-        if result < 0:
-            raise _no_room(result, doing)
+        finally:
+            twin._close()
 
     def _map(self) -> Any:
         if self.closed:
@@ -281,14 +297,21 @@ class SharedMemory(_named.Named, Mapped, Handle):
             raise error(
                 EACCES, f"map {self}, which others may make shorter (trust=True maps it all the same)"
             )
-        size = self.size
-        if size == 0:
-            raise error(ENODATA, f"map {self}, which is empty")
-        mapped = ops.map_memory(self.fileno(), size, 0 if self.read_only else ops.MAP_WRITABLE)
+        twin = self._twin()
+        try:
+            size = _memfd.stat_of(twin.fileno(), f"map {self}")[0]
+            if size == 0:
+                raise error(ENODATA, f"map {self}, which is empty")
+            mapped = ops.map_memory(twin.fileno(), size, 0 if self.read_only else ops.MAP_WRITABLE)
+        finally:
+            twin._close()
         if isinstance(mapped, int):
             raise self._error(mapped, "map")
         self._attachment, self._memory = mapped
-        return self._memory
+        if self.closed:  # by another thread, meanwhile
+            self._let_go()
+            self._refuse()
+        return mapped[1]
 
     def _let_go(self) -> None:
         self._attachment = self._memory = None

@@ -45,6 +45,8 @@ def test_we_find_the_memory_that_c_made(name, posix_peer, ask):
 
 
 def test_the_name_that_c_wants_is_ours(name, process, _compiled_posix_peer):  # noqa: PT019
+    if _compiled_posix_peer is None:
+        pytest.skip("there is no C compiler")
     with posix.SharedMemory.create(name, 10):
         other = process([_compiled_posix_peer, "shm", name, "100"])
         assert other.line() == f"errno {errno.EEXIST}"

@@ -11,7 +11,7 @@ from ..._descriptor import WEAKLY
 from ..._waiters import Waited
 from ...errors import IPCError, error
 from ...posix import limits
-from ...posix.queues import _cannot_make
+from ...posix.queues import _cannot_make, note_request
 from .arguments import (
     O_CREAT,
     O_EXCL,
@@ -170,8 +170,8 @@ class MessageQueue(Kind, Waited, Descriptor):
         pair = isinstance(notification, tuple) and len(notification) == 2 and callable(notification[0])
         if not (notification is None or pair or isinstance(notification, int)):
             raise ValueError(f"None, a signal or (function, parameter), not {notification!r:.50}")
+        self._end_notices()
         ops.now_posix_mq_notify(self, ops.NOTIFY_NOBODY, 0, 0)
-        self._notices = None
         try:
             if pair:
                 from ...posix.notices import by_call
@@ -184,8 +184,15 @@ class MessageQueue(Kind, Waited, Descriptor):
                 result = ops.now_posix_mq_notify(self, ops.NOTIFY_BY_SIGNAL, signal, 0)
                 if result < 0:
                     raise error(-result, f"be notified of {self!r}")
+            if notification is not None:
+                note_request(self)
         except OSError as problem:
             refuse(problem, NOTIFY)
+
+    def _end_notices(self) -> None:
+        notices, self._notices = self._notices, None
+        if notices is not None:
+            notices.end()
 
     def _error(self, result: int, doing: str) -> IPCError:
         return error(-result, f"{doing} {self!r}")
@@ -238,8 +245,8 @@ class MessageQueue(Kind, Waited, Descriptor):
         """Close its descriptor; its name stays. Threads that wait on it get an `ExistentialError`."""
         if self._number < 0:
             refuse_number(EBADF, USE, f"close message queue {self._name}")
+        self._end_notices()
         result = self._close()
-        self._notices = None
         if self._waiting:
             self._wake_waiters()
         if result < 0:

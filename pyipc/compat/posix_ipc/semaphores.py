@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from errno import EBADF, EEXIST
 
 from ... import posix
 from ..._backend import ops
 from ...errors import IPCError
+from ...posix.semaphores import refuse_what_is_none
 from .arguments import O_CREAT, O_EXCL, c_int, c_unsigned, checked, chosen_name, name_to_unlink, patience
 from .exceptions import OPEN, UNLINK, USE, check, refuse, refuse_number
 from .objects import Kind
@@ -59,6 +61,10 @@ class Semaphore(Kind):
                 break
         if isinstance(sem, int):
             refuse_number(-sem, OPEN, f"open semaphore {chosen}")
+        try:
+            refuse_what_is_none(os.fsdecode(_without_slash(plain)))
+        except OSError as problem:
+            refuse(problem, OPEN)
         self._name, self._mode, self._plain = chosen, mode, _without_slash(plain)
         self._held = _Held._new(chosen, sem, owner=False)
         self._sem = sem
