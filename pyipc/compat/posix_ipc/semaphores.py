@@ -61,10 +61,11 @@ class Semaphore(Kind):
                 break
         if isinstance(sem, int):
             refuse_number(-sem, OPEN, f"open semaphore {chosen}")
-        try:
-            refuse_what_is_none(os.fsdecode(_without_slash(plain)))
-        except OSError as problem:
-            refuse(problem, OPEN)
+        if not how & ops.POSIX_EXCLUSIVE:  # else it was made just now
+            try:
+                refuse_what_is_none(os.fsdecode(_without_slash(plain)))
+            except OSError as problem:
+                refuse(problem, OPEN)
         self._name, self._mode, self._plain = chosen, mode, _without_slash(plain)
         self._held = _Held._new(chosen, sem, owner=False)
         self._sem = sem
