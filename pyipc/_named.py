@@ -90,11 +90,11 @@ class Named:
         self._owner_pid = 0
 
     def _unlink(self) -> int:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def _is_still_so_named(self) -> bool:
         """Whether its name does not mean another object by now."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def _remove_if_owner(self) -> IPCError | None:
         """Of `close()`; what went wrong."""

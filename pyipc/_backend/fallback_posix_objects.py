@@ -107,7 +107,7 @@ def _call(
     """As `fallback_foreign.call`, of `posix_ipc`."""
     try:
         result = function(*args)
-    except Exception as problem:
+    except Exception as problem:  # of any class of theirs, or a builtin one
         number = _errno(problem, missing, denied, invalid)
         if number is None or getattr(problem.__traceback__, "tb_next", None) is not None:
             raise  # it has frames of its own: a signal handler's

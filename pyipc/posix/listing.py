@@ -48,7 +48,7 @@ class Record:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.as_dict() == other.as_dict()
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as Python sets it beside __eq__
 
 
 class SharedMemoryRecord(Record):

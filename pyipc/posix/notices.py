@@ -90,7 +90,7 @@ def _guarded(function: Callable[[], Any]) -> None:
     """What it raises ends nothing."""
     try:
         function()
-    except BaseException:
+    except BaseException:  # also SystemExit, which would end the thread
         threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 

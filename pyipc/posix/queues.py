@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _functools import partial
 from _weakref import ref
 from errno import EACCES, EAGAIN, EBADF, EEXIST, EINTR, EINVAL, EMFILE, EMSGSIZE, ENOENT, ENOSPC, ETIMEDOUT
 from time import monotonic_ns
@@ -50,7 +51,7 @@ def handle_of_request(name: str, facts: os.stat_result) -> Any:
     return queue if (mine.st_dev, mine.st_ino) == (facts.st_dev, facts.st_ino) else None
 
 
-class Message(tuple):  # type: ignore[type-arg]
+class Message(tuple):  # type: ignore[type-arg]  # of what, its properties say
     """A received message: the pair `(data, priority)`, also by name."""
 
     __slots__ = ()
@@ -262,7 +263,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         data = data if type(data) is bytes else memoryview(data).tobytes()
         result = ops.now_posix_mq_send(self, data, priority)
         if result == -EAGAIN:
-            send = lambda: ops.now_posix_mq_send(self, data, priority)  # noqa: E731
+            send = partial(ops.now_posix_mq_send, self, data, priority)
             result = self._until(send, ops.WRITABLE, timeout, "send to")
         if result == -EMSGSIZE:
             raise limit_error(EMSGSIZE, f"send {len(data)} bytes to {self}", "max_size", self.max_size, None)
@@ -285,7 +286,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         _deadline.valid(timeout)
         result = ops.now_posix_mq_receive(self, self.max_size)
         if result == -EAGAIN:
-            take = lambda: ops.now_posix_mq_receive(self, self.max_size)  # noqa: E731
+            take = partial(ops.now_posix_mq_receive, self, self.max_size)
             result = self._until(take, ops.READABLE, timeout, "receive from")
         if isinstance(result, int):
             raise self._error(result, "receive from")
@@ -394,7 +395,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         twin = super().dup()
         try:
             twin.stat()
-        except BaseException:
+        except BaseException:  # a signal handler's too
             twin.close()
             raise
         twin.max_messages, twin.max_size = self.max_messages, self.max_size

@@ -191,7 +191,7 @@ class SharedMemory(_named.Named, Mapped, Handle):
     # ---- what is in it ----
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:  # type: ignore[override]  # not kept: others change it
         """How many bytes it has now: anybody who may write to it may change that."""
         return _memfd.stat_of(self.fileno(), f"look at {self}")[0]
 

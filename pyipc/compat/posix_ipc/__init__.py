@@ -42,7 +42,7 @@ MESSAGE_QUEUES_SUPPORTED = ops.capabilities()["posix.message_queues"]
 USER_SIGNAL_MIN = int(_signal.SIGRTMIN)
 USER_SIGNAL_MAX = int(_signal.SIGRTMAX)
 
-__all__ = (  # noqa: RUF022  # as sorted() has it
+__all__ = (  # noqa: RUF022  # sorted() has another order, which tests/project asks of all
     "BusyError",
     "Error",
     "ExistentialError",

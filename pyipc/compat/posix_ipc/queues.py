@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _functools import partial
 from errno import EACCES, EAGAIN, EBADF, EEXIST, EINVAL
 
 from ... import posix
@@ -124,7 +125,7 @@ class MessageQueue(Kind, Waited, Descriptor):
             refuse_number(EACCES, USE, f"send to {self!r}")
         if not 0 <= priority <= QUEUE_PRIORITY_MAX:
             raise ValueError(f"a priority is 0..{QUEUE_PRIORITY_MAX}, not {priority}")
-        send = lambda: ops.now_posix_mq_send(self, data, priority)  # noqa: E731
+        send = partial(ops.now_posix_mq_send, self, data, priority)
         self._finally(send, ops.WRITABLE, timeout, "send to")
 
     def receive(self, timeout: float | None = None) -> tuple[bytes, int]:
@@ -135,7 +136,7 @@ class MessageQueue(Kind, Waited, Descriptor):
         timeout = patience(timeout)
         if not self._access & ops.POSIX_READ:
             refuse_number(EACCES, USE, f"receive from {self!r}")
-        take = lambda: ops.now_posix_mq_receive(self, self._max_message_size)  # noqa: E731
+        take = partial(ops.now_posix_mq_receive, self, self._max_message_size)
         message: tuple[bytes, int] = self._finally(take, ops.READABLE, timeout, "receive from")
         return message
 

@@ -32,7 +32,7 @@ __author__ = "The pyipc developers"
 __copyright__ = "Copyright The pyipc developers"
 __license__ = "MIT"
 
-__all__ = (  # noqa: RUF022  # in the order of all others
+__all__ = (  # noqa: RUF022  # sorted() has another order, which tests/project asks of all
     "BusyError",
     "Error",
     "ExistentialError",

@@ -25,7 +25,8 @@ def c_int(value: Any) -> int:
         value = int(index(value))
     if not -(1 << 31) <= value < 1 << 31:
         raise OverflowError(f"{value} does not fit into 32 bits")
-    return value  # type: ignore[no-any-return]
+    number: int = value
+    return number
 
 
 def c_long(value: Any) -> int:

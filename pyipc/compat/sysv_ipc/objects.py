@@ -51,7 +51,7 @@ class Kind:
     key = Shown(lambda self: self._key, doc="The key, as the kernel has it.")
 
     def _make_held(self) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def _handle(self) -> Any:
         """What is held, made when it is first needed: most objects are made and operated on, no more."""

@@ -85,7 +85,7 @@ class SharedMemory(Kind, _Viewed):  # type: ignore[misc]  # which class it is, t
         self._id = id
         try:
             self._attach(None, 0 if mode & 0o200 else SHM_RDONLY)
-        except BaseException:
+        except BaseException:  # a signal handler's too
             if exclusive:  # nobody knows of it yet
                 ops.shm_remove(self._id)
             raise
