@@ -119,6 +119,20 @@ def test_a_request_taken_back_while_its_thread_would_ask_again(until):
 
 
 @queues
+def test_to_close_one_takes_back_no_request_of_another_of_its_name(name, until):
+    told = threading.Event()
+    old = posix.MessageQueue.create(name)
+    old.remove()
+    with posix.MessageQueue.create(name) as new:
+        old._owner_pid = os.getpid()  # as if somebody else had taken the name away
+        new.notify_by_call(told.set)
+        old.close()
+        new.send(b"x")
+        until(told.is_set)
+        assert posix.MessageQueue.open(name).close() is None  # whose name it still is
+
+
+@queues
 def test_a_thread_that_cannot_be_had_leaves_no_request(monkeypatch):
     def no_more(self):
         raise RuntimeError("can't start new thread")
