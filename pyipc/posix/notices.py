@@ -37,7 +37,9 @@ class Notices:
             raise error(problem.errno or ENOTSUP, f"be notified of {queue}") from problem
         if isinstance(self._news, int):
             raise error(ENOTSUP, f"be notified of {queue}")
-        thread = threading.Thread(target=self._run, name=f"notices of {queue.name}", daemon=True)
+        self._thread = thread = threading.Thread(
+            target=self._run, name=f"notices of {queue.name}", daemon=True
+        )
         asked = False
         try:
             self._request(queue)
@@ -54,7 +56,7 @@ class Notices:
     def _request(self, queue: MessageQueue) -> None:
         result = self._news.ask(queue)
         if result < 0:
-            raise _refused(queue, result)
+            raise refused(queue, result)
 
     def _run(self) -> None:
         try:
@@ -80,6 +82,11 @@ class Notices:
             return None
         return None if result >= 0 or queue.closed else lambda: _refuse(queue, result)
 
+    @property
+    def stands(self) -> bool:
+        """Whether it asks again and again: the kernel knows of no request between a message and the next."""
+        return self._rearm and self._thread.is_alive()  # of a child of fork(2), no thread is
+
     def end(self) -> None:
         """Nobody is notified any more, or the queue is closed."""
         self._ended = True
@@ -95,10 +102,11 @@ def _guarded(function: Callable[[], Any]) -> None:
 
 
 def _refuse(queue: MessageQueue, result: int) -> None:
-    raise _refused(queue, result)
+    raise refused(queue, result)
 
 
-def _refused(queue: MessageQueue, result: int) -> Exception:
+def refused(queue: MessageQueue, result: int) -> Exception:
+    """Why nobody can be notified now."""
     if result == -EBUSY:
         return error(EBUSY, f"be notified of {queue}: somebody is already")
     return queue._error(result, "be notified of")
@@ -123,5 +131,5 @@ def by_signal(queue: MessageQueue, signal: int, value: int, rearm: bool) -> Noti
         raise ValueError(f"value is -2**31..2**31-1, not {value}")
     result = ops.now_posix_mq_notify(queue, ops.NOTIFY_BY_SIGNAL, signal, value)
     if result < 0:
-        raise _refused(queue, result)
+        raise refused(queue, result)
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _functools import partial
 from _weakref import ref
-from errno import EACCES, EAGAIN, EBADF, EEXIST, EINTR, EINVAL, EMFILE, EMSGSIZE, ENOENT, ENOSPC, ETIMEDOUT
+from errno import EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EINTR, EINVAL, EMFILE, EMSGSIZE, ENOENT, ENOSPC, ETIMEDOUT
 from time import monotonic_ns
 
 from .. import _deadline, _named
@@ -329,6 +329,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         """
         from .notices import by_call
 
+        self._refuse_a_second_request()
         self._notices = by_call(self, function, rearm)
         note_request(self)
 
@@ -345,6 +346,7 @@ class MessageQueue(_named.Named, WaitedHandle):
         """
         from .notices import by_signal
 
+        self._refuse_a_second_request()
         self._notices = by_signal(self, signal, value, rearm)
         note_request(self)
 
@@ -354,6 +356,12 @@ class MessageQueue(_named.Named, WaitedHandle):
         result = ops.now_posix_mq_notify(self, ops.NOTIFY_NOBODY, 0, 0)
         if result < 0:
             raise self._error(result, "notify nobody of")
+
+    def _refuse_a_second_request(self) -> None:
+        if self._notices is not None and self._notices.stands:
+            from .notices import refused
+
+            raise refused(self, -EBUSY)
 
     def _no_more_notices(self) -> None:
         notices, self._notices = self._notices, None

@@ -105,6 +105,25 @@ def test_again_and_again(queue, sender, until):
     assert len(took) == 200
 
 
+def test_asked_again_and_again_is_asked_also_between_two_messages(queue, sender, until):
+    called, go_on = threading.Event(), threading.Event()
+
+    def take():
+        queue.receive()
+        called.set()
+        go_on.wait(30)
+
+    queue.notify_by_call(take, rearm=True)
+    tell(sender, b"1")
+    assert called.wait(30)
+    tell(sender, b"2")  # the kernel has told us of it, and knows of no request from now on
+    with pytest.raises(pyipc.InUseError, match=queue.name):
+        queue.notify_by_call(print)
+    called.clear()
+    go_on.set()
+    assert called.wait(30)
+
+
 def test_what_the_function_raises_ends_nothing(queue, sender, until, monkeypatch):
     raised = []
     monkeypatch.setattr(threading, "excepthook", lambda how: raised.append(how.exc_type))
