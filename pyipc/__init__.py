@@ -1,7 +1,8 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
 Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`, `pyipc.compat`,
-`pyipc.fds`, `pyipc.memory`, `pyipc.posix`, `pyipc.sync`, `pyipc.sysv`.
+`pyipc.fds`, `pyipc.fifos`, `pyipc.memory`, `pyipc.posix`, `pyipc.processes`, `pyipc.signals`, `pyipc.sync`,
+`pyipc.sysv`, `pyipc.terminals`.
 """
 
 from __future__ import annotations
@@ -34,15 +35,22 @@ if TYPE_CHECKING:
     from . import channels as channels
     from . import compat as compat
     from . import fds as fds
+    from . import fifos as fifos
     from . import memory as memory
     from . import posix as posix
+    from . import processes as processes
+    from . import signals as signals
     from . import sync as sync
     from . import sysv as sysv
+    from . import terminals as terminals
     from ._wait import wait as wait
 
 __version__ = "0.1.0"
 
-_CHAPTERS = ("channels", "compat", "fds", "memory", "posix", "sync", "sysv")
+_CHAPTERS = (
+    *("channels", "compat", "fds", "fifos", "memory", "posix"),
+    *("processes", "signals", "sync", "sysv", "terminals"),
+)
 
 __all__ = (
     "AccessError",
@@ -68,10 +76,14 @@ __all__ = (
     "compat",
     "errors",
     "fds",
+    "fifos",
     "memory",
     "posix",
+    "processes",
+    "signals",
     "sync",
     "sysv",
+    "terminals",
     "wait",
 )
 

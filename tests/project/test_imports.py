@@ -34,7 +34,10 @@ def test_importing_pyipc_brings_nothing_heavy():
     assert {name for name in loaded if name.startswith("pyipc")} == {"pyipc", "pyipc.errors"}
 
 
-CHAPTERS = ["channels", "compat.posix_ipc", "compat.sysv_ipc", "fds", "memory", "posix", "sync", "sysv"]
+CHAPTERS = [
+    *("channels", "compat.posix_ipc", "compat.sysv_ipc", "fds", "fifos", "memory", "posix"),
+    *("processes", "signals", "sync", "sysv", "terminals"),
+]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

@@ -1,0 +1,3 @@
+"""Named pipes (fifo(7))."""
+
+__all__ = ()

@@ -1,0 +1,3 @@
+"""Programs at the other end of pipes."""
+
+__all__ = ()

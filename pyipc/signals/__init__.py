@@ -1,0 +1,3 @@
+"""Signals (signal(7))."""
+
+__all__ = ()

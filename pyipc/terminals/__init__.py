@@ -1,0 +1,3 @@
+"""Programs on a pseudo-terminal (pty(7))."""
+
+__all__ = ()
