@@ -1,3 +1,6 @@
 """Named pipes (fifo(7))."""
 
-__all__ = ()
+from .ends import LONGEST_RECORD, Reader, Writer
+from .fifo import Fifo
+
+__all__ = ("LONGEST_RECORD", "Fifo", "Reader", "Writer")
