@@ -85,11 +85,13 @@ class Child(WaitedHandle):
             TimedOutError: It did not end in time.
             StatusLostError: Somebody else has reaped it.
         """
+        _deadline.valid(timeout)
         ended = self.exit
         if ended is not None:
             return ended
-        result = ops.now_child_reap(self, self._end)
-        if result == -EAGAIN:
+        if timeout == 0:
+            result = ops.now_child_reap(self, self._end)
+        else:
             result = self._wait(lambda until: ops.child_wait(self, self._end, until), timeout, "wait for")
         return self._ended(result, "wait for")
 
@@ -138,18 +140,21 @@ class Child(WaitedHandle):
         self.send_group(SIGKILL)
         self.send(SIGKILL)
 
+    def end(self) -> None:
+        """Kill it if it is ours to close: not in a process that was forked from its parent."""
+        if self._parent == os.getpid():
+            self.kill()
+
     def close(self) -> None:
         """Let go of it; kill it, its group, and reap it if nobody has waited for it yet.
 
         In a process that was forked from its parent, only let go.
         """
-        if self.exit is None and not self.closed and self._parent == os.getpid():
-            self.kill()
-            try:
+        try:
+            if self.exit is None and not self.closed and self._parent == os.getpid():
+                self.kill()
                 self.wait()
-            finally:
-                super().close()
-        else:
+        finally:
             super().close()
 
     def _error(self, result: int, doing: str) -> IPCError:
