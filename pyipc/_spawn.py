@@ -234,9 +234,8 @@ def spawn(
         if isinstance(result, int):
             child.pid = result
     except BaseException:  # a signal handler's: what it has begun is undone
-        if not child.closed:
-            child.kill()
-            child.close()
+        child._leads = False  # its pid may not have been noted yet: by its pidfd alone
+        child.close()
         raise
     if isinstance(result, tuple):
         raise _failed(*result, encoded, arguments[1], directory)
