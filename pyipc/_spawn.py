@@ -52,9 +52,10 @@ class Child(WaitedHandle):
         raise TypeError("a child is what starting a program gives")
 
     @classmethod
-    def _born(cls, leads: bool) -> Child:
+    def unborn(cls) -> Child:
+        """One that `spawn()` will start; who has it already loses nothing, whatever a signal handler does."""
         child = cls._empty()
-        child.pid, child._leads, child._parent = 0, leads, os.getpid()
+        child.pid, child._leads, child._parent = 0, False, os.getpid()
         child._end = ops.child_record()
         return child
 
@@ -183,6 +184,7 @@ def spawn(
     umask: int | None = None,
     identity: Identity = _NOBODY_ELSE,
     die_with_parent: bool = False,
+    child: Child | None = None,
 ) -> Child:
     """Start a program.
 
@@ -198,6 +200,7 @@ def spawn(
         umask: Its file mode creation mask.
         identity: Its uid, gid and supplementary groups.
         die_with_parent: SIGKILL it when this process ends, however it does (prctl(2), PR_SET_PDEATHSIG).
+        child: An unborn one, for this.
 
     Raises:
         NotFoundError: There is no such program, or no interpreter for it, or no such directory.
@@ -212,7 +215,8 @@ def spawn(
         | (ops.SPAWN_OWN_TERMINAL if own_terminal else 0)
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
-    child = Child._born(leads=new_session or process_group == OWN_GROUP)
+    if child is None:
+        child = Child.unborn()
     arguments = (
         child,
         _paths(encoded[0], environment),
@@ -233,8 +237,8 @@ def spawn(
             result = ops.spawn(*arguments)
         if isinstance(result, int):
             child.pid = result
+            child._leads = new_session or process_group == OWN_GROUP
     except BaseException:  # a signal handler's: what it has begun is undone
-        child._leads = False  # its pid may not have been noted yet: by its pidfd alone
         child.close()
         raise
     if isinstance(result, tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from .._descriptor import Handle, number_of
-from .._spawn import OWN_GROUP, spawn
+from .._spawn import OWN_GROUP, Child, spawn
 from ._ends import Ends
 from ._feed import Feed
 from .running import Duplex, Reader, Running, Streams, Writer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .._descriptor import HasFileno
     from .._exit import Exit
-    from .._spawn import Child, Word
+    from .._spawn import Word
     from ._feed import Data
 
     Input = Union[None, int, Data, HasFileno, "Runnable", Iterable[Data]]
@@ -296,15 +296,18 @@ class _Starting:
                 following, theirs = self.pipe()
                 self.theirs += following, theirs
                 into = theirs.fileno()
-            child = self.one(command, source, into, group)
+            child = Child.unborn()
             self.children.append(child)
+            self.one(child, command, source, into, group)
             if group is None and command.own_group and not command.new_session:
                 group = child.pid
             if following is not None:
                 theirs.close()
                 source = following.fileno()
 
-    def one(self, command: Command, source: int | None, into: int | None, group: int | None) -> Child:
+    def one(
+        self, child: Child, command: Command, source: int | None, into: int | None, group: int | None
+    ) -> None:
         errors = self.given.get("err")
         if command.stderr is not None:
             errors = (
@@ -314,7 +317,7 @@ class _Starting:
         process_group = None
         if command.own_group and not command.new_session:
             process_group = OWN_GROUP if group is None else group
-        return spawn(
+        spawn(
             (command.program, *command.arguments),
             env=command.env,
             directory=command.directory,
@@ -324,6 +327,7 @@ class _Starting:
             umask=command.umask,
             identity=command.identity,
             die_with_parent=command.die_with_parent,
+            child=child,
         )
 
     def close_theirs(self) -> None:
