@@ -220,12 +220,11 @@ def _start(
         if "out" not in outs and output is not None:
             starting.given["out"] = starting.target(output)
         starting.all_of(commands)
-        running = kind(commands, starting.children, Ends(starting.into, feed, outs))
+        starting.close_theirs()
+        return kind(commands, starting.children, Ends(starting.into, feed, outs))
     except BaseException:  # a signal handler's, too
         starting.undo()
         raise
-    starting.close_theirs()
-    return running
 
 
 class _Starting:
