@@ -10,6 +10,10 @@ import errno as _errno
 from os import strerror as _strerror
 from os import sysconf as _sysconf
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._exit import Exit
+
 __all__ = (
     "AccessError",
     "AlreadyExistsError",
@@ -24,7 +28,9 @@ __all__ = (
     "OwnerDiedError",
     "PeerGoneError",
     "ProcessGoneError",
+    "ProgramFailedError",
     "RemovedError",
+    "StatusLostError",
     "TimedOutError",
     "UnsupportedError",
     "WouldBlockError",
@@ -72,6 +78,20 @@ class PeerGoneError(IPCError, BrokenPipeError, EOFError):
 
 class ProcessGoneError(IPCError, ProcessLookupError):
     """The process has ended, and its parent knows (ESRCH)."""
+
+
+class StatusLostError(IPCError, ChildProcessError):
+    """Somebody else has reaped this child, or SIGCHLD is ignored: nobody knows how it ended (ECHILD)."""
+
+
+class ProgramFailedError(IPCError):
+    """A program ended otherwise than it should have (EREMOTEIO).
+
+    Attributes:
+        exits: How each program of the pipeline ended.
+    """
+
+    exits: tuple[Exit, ...] = ()
 
 
 class ClosedError(IPCError, ValueError):
