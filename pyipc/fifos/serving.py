@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from errno import EAGAIN, EIDRM, EMFILE, ENOSPC, EPIPE, ETIMEDOUT
+from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from ..errors import IPCError
     from .fifo import Fifo
+
+
+# How long the kernel takes to close a file, at most; who takes longer costs a text.
+_GOING_NS = 2_000_000
 
 
 class _Stopped(Exception):  # noqa: N818 (nobody sees it)
@@ -43,12 +48,13 @@ def serve(fifo: Fifo, producer: Callable[[], Any], timeout: float | None) -> Non
 class _Serving:
     """It lasts as long as the inode has its name."""
 
-    __slots__ = ("_fifo", "_producer", "_timeout")
+    __slots__ = ("_fifo", "_has_just_gone", "_producer", "_timeout")
 
     def __init__(self, fifo: Fifo, producer: Callable[[], Any], timeout: float | None) -> None:
         self._fifo = fifo
         self._producer = producer
         self._timeout = timeout
+        self._has_just_gone = False
 
     def run(self) -> None:
         with Handle._empty() as node, Handle._empty() as watch:
@@ -74,10 +80,15 @@ class _Serving:
         if not gone:
             close = lambda until: ops.fd_wait(watch.fileno(), ops.READABLE, until)  # noqa: E731
             check(self._wait(close, "wait until the reader has gone of"), f"watch {self._fifo}")
+            self._has_just_gone = True
         return True
 
     def _open(self, writer: Writer, path: bytes, deadline: int) -> int:
         result = self._fifo._try_to_write(writer, path)
+        if result == 0 and self._has_just_gone and _loses_its_reader(writer):
+            writer.close()
+            result = -EAGAIN
+        self._has_just_gone = False
         if result != -EAGAIN:
             return result
         # Each wait looks around once a second, and so do we.
@@ -112,6 +123,11 @@ class _Serving:
         if result == -ETIMEDOUT:
             raise error(ETIMEDOUT if self._timeout else EAGAIN, f"{doing} {self._fifo}")
         return result
+
+
+def _loses_its_reader(writer: Writer) -> bool:
+    """Whether who reads is the one before: the watch tells of its going before the pipe knows."""
+    return ops.fd_wait(writer.fileno(), 0, monotonic_ns() + _GOING_NS) == 0
 
 
 def _empty(path: bytes) -> None:
