@@ -62,7 +62,7 @@ def test_a_timeout_is_never_early_and_hardly_late_and_costs_little(opening, seco
 
 
 def test_without_waiting_it_is_would_block_or_there(opening, fifo, keep):
-    call, come = opening
+    call, _ = opening
     started = time.monotonic()
     with pytest.raises(pyipc.WouldBlockError, match=fifo.path):
         call(0)
@@ -115,7 +115,7 @@ def test_who_waits_to_read_is_taken_for_no_reader_who_goes(fifo):
 
 @pytest.mark.skipif(not NATIVE, reason="the fallback tries again and again, at any time")
 def test_who_waits_to_write_shows_no_end_to_a_reader(fifo):
-    """A reader that opens all the time: only a writer that was there can show it an end with nothing before."""
+    """A reader that opens all the time: only a writer that was there can show it an end."""
     stop = threading.Event()
     empty = met = 0
 
@@ -447,7 +447,7 @@ def test_records_of_many_that_are_killed_come_whole(fifo, perl):
         for number in range(2000):
             record = reader.read_record(20)
             seen.add(record[:1])
-            assert record == record[:1] * len(record) and record
+            assert record == record[:1] * len(record) != b""
             if number in (500, 1000, 1500):
                 mark = sorted(others)[0]
                 others.pop(mark).kill()

@@ -157,7 +157,7 @@ def test_one_that_is_dropped_is_removed_and_complained_of(path):
 def test_handlers_that_raise_at_any_step_leave_no_name_and_no_descriptor(path, tmp_path):
     """An exception before every line of the module, in turn."""
 
-    class Late(Exception):
+    class Late(Exception):  # noqa: N818 (it is no error)
         pass
 
     def stepping(wanted):
