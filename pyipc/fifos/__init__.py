@@ -1,6 +1,6 @@
 """Named pipes (fifo(7))."""
 
-from .ends import LONGEST_RECORD, Reader, Writer
+from .ends import Reader, Writer
 from .fifo import Fifo
 
-__all__ = ("LONGEST_RECORD", "Fifo", "Reader", "Writer")
+__all__ = ("Fifo", "Reader", "Writer")

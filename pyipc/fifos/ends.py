@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _PIPE_BUF = 4096  # what Linux writes in one piece, on every machine
 _HEADER = 4
 
-#: How many bytes a record can have.
-LONGEST_RECORD = _PIPE_BUF - _HEADER
+_LONGEST_RECORD = _PIPE_BUF - _HEADER
 
 #: What the backends read or write in one call, at most.
 AT_ONCE = 65536
@@ -177,7 +176,7 @@ class Reader(_End):
             return None
         size = self._unread[0] | self._unread[1] << 8
         check = self._unread[2] | self._unread[3] << 8
-        if size ^ check != 0xFFFF or size > LONGEST_RECORD:
+        if size ^ check != 0xFFFF or size > _LONGEST_RECORD:
             raise error(EBADMSG, f"read a record from {self}: what is in it is none")
         self._fill(_HEADER + size, deadline, timeout)
         return self._cut(_HEADER + size)[_HEADER:]
@@ -227,6 +226,8 @@ class Writer(_End):
 
     __slots__ = ()
     kind = "fifo writer"
+    #: How many bytes a record can have.
+    longest_record = _LONGEST_RECORD
 
     def write(self, data: Any, timeout: float | None = None) -> None:
         """Write all the bytes of *data*, any bytes-like object; waits while there is no room.
@@ -256,7 +257,7 @@ class Writer(_End):
         many they are, as 16 bits, the low ones first, and the same with each bit turned round.
 
         Raises:
-            LimitError: More than `LONGEST_RECORD` bytes (PIPE_BUF).
+            LimitError: More than 4092 bytes, `longest_record` (PIPE_BUF).
             PeerGoneError: Nobody has it open for reading any more.
             WouldBlockError: With `timeout=0`: there is no room.
             TimedOutError: There was none, in time.
@@ -264,7 +265,7 @@ class Writer(_End):
         deadline = _deadline.by(timeout)
         data = memoryview(data).cast("B")
         size = len(data)
-        if size > LONGEST_RECORD:
+        if size > _LONGEST_RECORD:
             doing = f"write a record of {size} bytes to {self}, {_HEADER} more with its head"
             raise limit_error(EMSGSIZE, doing, "PIPE_BUF", _PIPE_BUF, None)
         head = (size | (size ^ 0xFFFF) << 16).to_bytes(_HEADER, "little")

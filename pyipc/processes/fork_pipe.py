@@ -256,7 +256,7 @@ def _status(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
 
 def _print_exception() -> None:
     # Not by the module `traceback`: who the child has become may not be able to read it.
-    sys.__excepthook__(*sys.exc_info())  # type: ignore[arg-type]  # there is one
+    sys.__excepthook__(*sys.exc_info())
     sys.stderr.flush()
 
 

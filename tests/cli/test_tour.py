@@ -43,6 +43,10 @@ NEEDS = {
     "None is lost in silence": None,
     "As many as it takes": None,
     "Who was that?": None,
+    "A text for each reader": None,
+    "A reader is killed, another waits": None,
+    "Records of many writers": None,
+    "Nothing else than a fifo": None,
     "Memory without a name": None,
     "Its maker dies": None,
     "Nobody pulls it away": None,
@@ -54,7 +58,7 @@ NEEDS = {
     "A sender is killed": "channels",
     "A receiver is killed with a message": "channels",
 }
-WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type")
+WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type", "A text for each reader")
 if os.uname().machine in fds_partners.SENDMSG:
     WITH_PERL += ("From any program",)
 

@@ -405,7 +405,7 @@ def test_a_record_comes_as_it_was(ends, size):
 def test_a_longer_one_is_refused_with_the_limits_name(ends):
     reader, writer = ends
     with pytest.raises(pyipc.LimitError, match="PIPE_BUF") as problem:
-        writer.write_record(bytes(fifos.LONGEST_RECORD + 1))
+        writer.write_record(bytes(writer.longest_record + 1))
     assert (problem.value.limit, problem.value.value) == (
         "PIPE_BUF",
         os.pathconf(reader.fileno(), "PC_PIPE_BUF"),
