@@ -201,6 +201,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
         "Memory with a name",
         "A program for sysv_ipc",
         "An open file goes along",
+        "A text for each reader",
         "Memory without a name",
         "Its owner dies",
         "Messages through memory",
