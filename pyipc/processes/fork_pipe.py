@@ -197,12 +197,8 @@ class _Forking:
                 kid._ends.close()
         for handle in (*self.ours.values(), self.hears):
             handle.close()
-        # Our ends may have the very numbers that others of them are going to have.
+        # Each may have the number that the other is going to have. (`tells` has neither: three came before it.)
         moved = {n: fcntl(theirs.fileno(), F_DUPFD_CLOEXEC, _FIRST_FREE) for n, theirs in self.theirs.items()}
-        if self.tells.fileno() < _FIRST_FREE:
-            twin = Handle(fcntl(self.tells.fileno(), F_DUPFD_CLOEXEC, _FIRST_FREE))
-            self.tells.close()
-            self.tells = twin
         for theirs in self.theirs.values():
             theirs.close()
         for number, descriptor in moved.items():

@@ -148,7 +148,8 @@ def test_it_ends_and_how_is_told(way, mode, capfd):
 def run(program):
     """What it writes, and its status."""
     env = {**os.environ, "PYIPC_BACKEND": pyipc.backend()}
-    env.pop("COVERAGE_PROCESS_CONFIG", None)
+    for name in "COVERAGE_PROCESS_CONFIG", "PYTHONUNBUFFERED":
+        env.pop(name, None)
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)],
         stdout=subprocess.PIPE,
