@@ -23,9 +23,6 @@
 /* As fd_wait does: Python looks around this often. */
 enum { NET_NS = PYIPC_SECOND };
 
-/* All that the thread does is a call or three. */
-enum { STACK = 65536 };
-
 /* With the GIL: no more than this at once. */
 enum { MOST = 65536 };
 
@@ -51,18 +48,14 @@ static void *open_it(void *argument)
 /* Every signal is the caller's, but for the one that gets it out. */
 static int start(struct opening *o, pthread_t *ret_thread)
 {
-	pthread_attr_t small;
 	sigset_t others, before;
 	int problem;
 
 	(void) sigfillset(&others);
 	(void) sigdelset(&others, SIGURG);
-	(void) pthread_attr_init(&small);
-	(void) pthread_attr_setstacksize(&small, STACK);
 	(void) pthread_sigmask(SIG_SETMASK, &others, &before);
-	problem = pthread_create(ret_thread, &small, open_it, o);
+	problem = pthread_create(ret_thread, NULL, open_it, o);
 	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
-	(void) pthread_attr_destroy(&small);
 	return -problem;
 }
 

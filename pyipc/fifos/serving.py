@@ -96,8 +96,6 @@ class _Serving:
 
     def _give(self, writer: Writer, watch: Handle) -> bool:
         """Whether nobody reads any more."""
-        while ops.now_fifo_read(watch, AT_ONCE) != -EAGAIN:
-            pass  # whoever has gone so far is none that we wait for
         text = memoryview(self._producer()).cast("B")
         while text:
             part = text[:AT_ONCE]
@@ -107,6 +105,8 @@ class _Serving:
             if result == -EPIPE:
                 return True
             text = text[check(result, f"write to {self._fifo}") :]
+        while ops.now_fifo_read(watch, AT_ONCE) != -EAGAIN:
+            pass  # whoever has gone so far is none that we wait for
         # Who is there now will close it, and the watch will tell.
         return writer._is_unread()
 

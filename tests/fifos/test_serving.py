@@ -8,6 +8,7 @@ import select
 import signal
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -73,6 +74,27 @@ def test_a_text_is_made_when_its_reader_is_there(fifo, serving):
     assert made == []
     started = time.monotonic()
     assert float(read(fifo.path)) >= started
+
+
+def test_who_comes_as_another_leaves_while_the_text_is_made_gets_it(fifo, serving, until, asleep):
+    making, go_on = threading.Event(), threading.Event()
+    texts = Texts()
+
+    def slowly():
+        making.set()
+        go_on.wait()
+        return texts()
+
+    thread = serving(fifo, slowly)
+    first = os.open(fifo.path, os.O_RDONLY)
+    making.wait()
+    second = os.open(fifo.path, os.O_RDONLY)
+    os.close(first)
+    go_on.set()
+    until(lambda: texts.count == 1 and asleep(os.getpid(), thread.native_id))
+    with open(second, "rb") as file:
+        assert file.read() == b"text 1\n"
+    assert read(fifo.path) == b"text 2\n"
 
 
 def test_a_text_of_any_size_goes_through(fifo, serving):
