@@ -43,10 +43,12 @@ class Ends:
                 os.set_blocking(handle.fileno(), False)  # of our end alone
 
     def close(self) -> None:
-        """Let go of all, and of what was to be written."""
+        """Let go of all, and of what was to be written or read."""
         self.close_input()
         for handle in self.outs.values():
             handle.close()
+        for output in self.outputs.values():
+            output.drop()
 
     def close_input(self) -> None:
         """It has read its last."""
