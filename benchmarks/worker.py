@@ -4,11 +4,11 @@
 
 The module has a generator for each row, named as the row with `_` for `-`. It makes what it needs,
 yields once, and removes what it made. What it yields is timed: for `work` a function that does n
-operations and raises if a payload is wrong; for `children` the same, of which the time of its children counts
-too; for `once` one that does a single operation, by the clock on the wall; for `latency` the calls that are timed one by one, for
-`across` two or more such functions, the halves of an operation that so many processes do together. They
-are called with 0 first, in the process where they will run. What the first gives back, if anything, is how
-long each of its operations took.
+operations and raises if a payload is wrong, for `children` the same, of which the time of its children
+counts too, for `once` one that does a single operation, by the clock on the wall, for `latency` the calls
+that are timed one by one, for `across` two or more functions, the halves of an operation that so many
+processes do together. Those are called with 0 first, in the process where they will run. What the first
+gives back, if anything, is how long each of its operations took.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ class Child(WaitedHandle):
 
     @classmethod
     def _born(cls, leads: bool) -> Child:
-        child = cls._empty()
+        child = cls.__new__(cls)
+        child._waiting = []
         child.pid, child._leads, child._parent = 0, leads, os.getpid()
         child._end, child._exit = ops.child_record(), None
         return child
@@ -93,9 +94,8 @@ class Child(WaitedHandle):
 
     def wait_until(self, deadline: int) -> Exit:
         """The same by a deadline of `_deadline.by()`."""
-        ended = self.exit
-        if ended is not None:
-            return ended
+        if self._exit is not None:
+            return self._exit
         if deadline == 0:
             result = ops.now_child_reap(self, self._end)
         else:

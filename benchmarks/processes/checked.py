@@ -19,7 +19,7 @@ def wrong():
 
 
 def spawning(once):
-    """A generator of worker.py for what starts PROGRAM and waits for it, in a parent that is as big as asked."""
+    """The row for what starts PROGRAM and waits for it, in a parent that is as big as asked."""
 
     def row():
         ballast = bytearray(b"x") * int(os.environ.get("BALLAST") or 0)
@@ -114,7 +114,7 @@ def both_ways(once):
 
 # ---- lines ----
 
-_LINES = 1_000_000
+_LINES = 100_000
 
 
 def lines(once):
@@ -128,11 +128,12 @@ def lines(once):
             sum = zlib.crc32(text)
             del text
 
-            def block():
+            def block(n):
                 # All are counted; for all to be looked at would cost more than to read them.
-                count, last = once(file.name)
-                if count != _LINES or last != b"%040d %d\n" % ((_LINES - 1) ** 2, _LINES - 1):
-                    wrong()
+                for _ in range(n):
+                    count, last = once(file.name)
+                    if count != _LINES or last != b"%040d %d\n" % ((_LINES - 1) ** 2, _LINES - 1):
+                        wrong()
 
             def look():
                 kept = []
@@ -149,11 +150,8 @@ def lines(once):
 def counted(lines, each=None):
     """How many there are, and the last."""
     count, line = 0, b""
-    if each is not None:
-        for line in lines:
+    for line in lines:
+        count += 1
+        if each is not None:
             each(line)
-            count += 1
-    else:
-        for line in lines:
-            count += 1
     return count, line

@@ -8,7 +8,7 @@ from pathlib import Path
 from contest import HERE, Bound, Contestant, Row, compiled, python
 
 GIB = 1 << 30
-_PREFORKED = 0.02  # what is left of a fork of 2 GiB
+_OF_A_FORK = 0.02  # of 2 GiB
 
 
 def _ballast() -> int:
@@ -34,7 +34,7 @@ def _spawns(limit: Contestant, parent: str, ballast: str) -> list[Row]:
     )
     limit = limit._replace(environment={"BALLAST": ballast})
     no_fork = [Bound(1.0, "subprocess.Popen")]
-    instead_of_fork = [Bound(_PREFORKED if ballast else 1.0, "subprocess.Popen")]
+    instead_of_fork = [Bound(_OF_A_FORK if ballast else 1.0, "subprocess.Popen")]
     as_root = [] if os.geteuid() == 0 else [one._replace(missing="only root") for one in (ours, theirs)]
     return [
         Row(f"spawn{suffix}", f"start /bin/true and wait; {parent}", [ours, theirs, plain, limit], no_fork),
@@ -64,9 +64,9 @@ _WAYS = {
 
 
 def _talks() -> list[Row]:
-    def who(**modules: str) -> list[Contestant]:
+    def who(how: str = "once", **modules: str) -> list[Contestant]:
         return [
-            python(name.replace("_", " "), f"processes.{module}", "pyipc", how="once")
+            python(name.replace("_", " "), f"processes.{module}", "pyipc", how=how)
             for name, module in modules.items()
         ]
 
@@ -88,9 +88,8 @@ def _talks() -> list[Row]:
         ),
         Row(
             "lines",
-            "a million lines of 50 bytes, one by one",
-            who(pyipc=ours, subprocess=theirs, os_popen="with_shell"),
+            "100,000 lines of 47 bytes, one by one (os.popen: as text)",
+            who("children", pyipc=ours, subprocess=theirs, os_popen="with_shell"),
             [Bound(1.0, "subprocess"), Bound(1.0, "os popen")],
-            pinned=False,
         ),
     ]

@@ -52,10 +52,12 @@ class Ends:
 
     def close_input(self) -> None:
         """It has read its last."""
-        self.feed.drop()
         if self.into is not None:
-            self.into.close()
-            self.into = None
+            try:
+                self.feed.drop()
+            finally:
+                self.into.close()
+                self.into = None
 
     def turn(self, deadline: int, most: dict[str, int]) -> int:
         """Write or read some; wait until that can be done, but not past the deadline.

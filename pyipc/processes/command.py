@@ -71,9 +71,11 @@ class Runnable:
         """
         running = _start(Running, self, input, output=output)
         try:
-            return running.finish(timeout)
+            exits = running.wait(timeout)
         finally:
             running.close()
+        running._check(exits)
+        return exits
 
     def read_bytes(self, input: Input = None, *, timeout: float | None = None) -> bytes:
         """All that it writes. Arguments and errors are those of `run()`."""

@@ -70,9 +70,10 @@ class Running(Waited):
             TimedOutError: Some of them still run.
         """
         deadline = _deadline.by(timeout)
-        if self._ends.feed.next() is None:
-            self._ends.close_input()
-        self._ends.feed.ended = True
+        if self._ends.into is not None:
+            if self._ends.feed.next() is None:
+                self._ends.close_input()
+            self._ends.feed.ended = True
         while self._ends.into is not None or self._ends.outs:
             self._turn(deadline, _ENOUGH, "wait for")
             for output in self._ends.outputs.values():
