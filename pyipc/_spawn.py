@@ -151,7 +151,7 @@ class Child(WaitedHandle):
 
     def end(self) -> None:
         """Kill it if it is ours to close: not in a process that was forked from its parent."""
-        if self.exit is None and self._parent == os.getpid():
+        if self._exit is None and self._parent == os.getpid():
             self.kill()
 
     def close(self) -> None:

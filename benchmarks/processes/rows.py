@@ -77,6 +77,7 @@ def _talks() -> list[Row]:
             "cat FILE | cat | cksum, of 256 MiB",
             [*who(pyipc=ours, the_shell="with_shell", subprocess=theirs)],
             [Bound(1.05, "the shell")],
+            least_rounds=15,
             pinned=False,
         ),
         Row(
