@@ -41,10 +41,11 @@ class Child(WaitedHandle):
         pid: Its pid.
     """
 
-    __slots__ = ("_end", "_leads", "_parent", "pid")
+    __slots__ = ("_end", "_exit", "_leads", "_parent", "pid")
     kind = "child"
     pid: int
     _end: Any  # the record of how it ended
+    _exit: Exit | None  # the same, once somebody has looked there
     _leads: bool  # whether a process group has its pid for a number
     _parent: int  # whose child it is
 
@@ -54,16 +55,20 @@ class Child(WaitedHandle):
     @classmethod
     def unborn(cls) -> Child:
         """One that `spawn()` will start; who has it already loses nothing, whatever a signal handler does."""
-        child = cls._empty()
+        child = cls.__new__(cls)
+        child._waiting = []
         child.pid, child._leads, child._parent = 0, False, os.getpid()
-        child._end = ops.child_record()
+        child._end, child._exit = ops.child_record(), None
         return child
 
     @property
     def exit(self) -> Exit | None:
         """How it ended; None as long as nobody has waited for it."""
-        end = ops.now_child_exit(self._end)
-        return None if isinstance(end, int) else Exit(*end)
+        if self._exit is None:
+            end = ops.now_child_exit(self._end)
+            if not isinstance(end, int):
+                self._exit = Exit(*end)
+        return self._exit
 
     def poll(self) -> Exit | None:
         """How it ended, which lets the kernel forget it; None while it runs.
@@ -86,14 +91,18 @@ class Child(WaitedHandle):
             TimedOutError: It did not end in time.
             StatusLostError: Somebody else has reaped it.
         """
-        _deadline.valid(timeout)
-        ended = self.exit
-        if ended is not None:
-            return ended
-        if timeout == 0:
+        return self.wait_until(_deadline.by(timeout))
+
+    def wait_until(self, deadline: int) -> Exit:
+        """The same by a deadline of `_deadline.by()`."""
+        if self._exit is not None:
+            return self._exit
+        if deadline == 0:
             result = ops.now_child_reap(self, self._end)
         else:
-            result = self._wait(lambda until: ops.child_wait(self, self._end, until), timeout, "wait for")
+            result = self._wait_until(
+                lambda until: ops.child_wait(self, self._end, until), deadline, "wait for"
+            )
         return self._ended(result, "wait for")
 
     def _ended(self, result: int, doing: str) -> Exit:
@@ -143,7 +152,7 @@ class Child(WaitedHandle):
 
     def end(self) -> None:
         """Kill it if it is ours to close: not in a process that was forked from its parent."""
-        if self._parent == os.getpid():
+        if self._exit is None and self._parent == os.getpid():
             self.kill()
 
     def close(self) -> None:
@@ -255,10 +264,10 @@ _OURS: Mapping[bytes, bytes] = getattr(os.environb, "_data", os.environb)
 def _encoded(words: Sequence[Word]) -> list[bytes]:
     if isinstance(words, (str, bytes)):
         raise TypeError(f"a program and its arguments, each by itself, not {words!r:.50}")
-    encoded = [os.fsencode(word) for word in words]
+    encoded = [*map(os.fsencode, words)]
     if not encoded or not encoded[0]:
         raise ValueError("there is no program without a name")
-    if any(b"\0" in word for word in encoded):
+    if b"\0" in b"".join(encoded):
         raise ValueError(f"a NUL byte in {words!r:.100}")
     return encoded
 
@@ -274,7 +283,7 @@ def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
-    variables = [name + b"=" + value for name, value in environment.items()]
+    variables = [*map(b"=".join, environment.items())]
     if environment is _OURS:
         return variables
     for name, value in environment.items():

@@ -78,7 +78,7 @@ def test_magic_argv(tmp_path):
     for number in 1, 2, 3:
         (tmp_path / f"f{number}").write_text(f"file {number}\n")
     words = [tmp_path / "f1", "echo cmd1|", "-", tmp_path / "f2", "echo cmd2 |", tmp_path / "f3"]
-    done = run("open/magic_argv.py", *words, input="tmpfile\n")
+    done = run("using-open/magic_argv.py", *words, input="tmpfile\n")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         f"{tmp_path}/f1:1: file 1",
@@ -88,6 +88,6 @@ def test_magic_argv(tmp_path):
         "echo:1: cmd2",
         f"{tmp_path}/f3:1: file 3",
     ]
-    done = run("open/magic_argv.py", "sh -c 'exit 2' |")
+    done = run("using-open/magic_argv.py", "sh -c 'exit 2' |")
     assert done.returncode == 1
     assert "status 2" in done.stderr
