@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SAME = -1
 _ROOT = 0
+UNCHANGED: Identity = (_SAME, _SAME, None)
 
 
 def resolve(
@@ -77,6 +78,16 @@ def _valid(number: int) -> int:
     return number
 
 
+def needed(identity: Identity) -> Identity:
+    """Without groups that we are in already: to set them takes a privilege, also if nothing changes."""
+    uid, gid, groups = identity
+    if groups is not None and gid in (_SAME, os.getgid()):
+        ours = os.getgid()  # it may be listed among the supplementary ones, too, which changes nothing
+        if {*groups, ours} == {*os.getgroups(), ours}:
+            groups = None
+    return uid, gid, groups
+
+
 def drop(identity: Identity) -> None:
     """Become that: real, effective and saved ids, of all threads (setresuid(2)).
 
@@ -84,8 +95,8 @@ def drop(identity: Identity) -> None:
         AccessError: One of the steps was refused, which the message names, and those before it are done; or
             root could be had back.
     """
-    uid, gid, groups = identity
-    if groups is not None and set(groups) != set(os.getgroups()):
+    uid, gid, groups = needed(identity)
+    if groups is not None:
         _step(lambda: os.setgroups(groups), f"set the supplementary groups to {groups}")
     if gid != _SAME:
         _step(lambda: os.setresgid(gid, gid, gid), f"become group {gid}")

@@ -6,6 +6,7 @@ import os
 
 from .._backend import ops
 from .._descriptor import Handle, number_of
+from .._privileges import resolve
 from .._spawn import OWN_GROUP, Child, spawn
 from ..errors import check
 from ._ends import Ends
@@ -117,6 +118,9 @@ class Command(Runnable):
         env: Its environment, whole; None is ours. See `clean_environment()`.
         directory: Where it starts; None is where we are.
         stderr: Where it complains: None is where we would; `STDOUT`; `DEVNULL`; an open file.
+        user: Who it is: a name or uid. With its own groups, unless others are given.
+        group: Its group: a name or gid.
+        extra_groups: Its supplementary groups.
         umask: Its file mode creation mask.
         own_group: Let it and its own children be a process group, with the others of its pipeline, so that
             all can be killed together. A program that reads from our terminal must not be (SIGTTIN).
@@ -160,7 +164,7 @@ class Command(Runnable):
         self.env = env
         self.directory = directory
         self.stderr = stderr
-        self.identity = (-1, -1, None)
+        self.identity = resolve(user, group, extra_groups)
         self.umask = umask
         self.own_group = own_group
         self.new_session = new_session
