@@ -25,6 +25,7 @@ __all__ = (
     "PeerGoneError",
     "ProcessGoneError",
     "RemovedError",
+    "StatusLostError",
     "TimedOutError",
     "UnsupportedError",
     "WouldBlockError",
@@ -72,6 +73,16 @@ class PeerGoneError(IPCError, BrokenPipeError, EOFError):
 
 class ProcessGoneError(IPCError, ProcessLookupError):
     """The process has ended, and its parent knows (ESRCH)."""
+
+
+class StatusLostError(IPCError, ChildProcessError):
+    """A child has ended, and somebody else has taken its status, or SIGCHLD is ignored (ECHILD).
+
+    Attributes:
+        pid: The pid that it had.
+    """
+
+    pid: int = 0
 
 
 class ClosedError(IPCError, ValueError):
