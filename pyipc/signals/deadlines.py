@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _AGAIN = 0.02
 _WHILE_HANDLED = 0.5
 _AT_ONCE = 1e-6
+_DEEPEST = 8  # of what functions of ours call
 _ALARM: int = _signal.SIGALRM
 
 _running: list[deadline] = []  # outermost first
@@ -180,7 +181,7 @@ def _set_timer() -> None:
 
 
 def _on_alarm(number: int, frame: FrameType | None) -> None:
-    if frame is not None and frame.f_code in UNDISTURBED:
+    if _is_ours(frame):
         return  # it sets the timer before it ends, or the next alarm comes soon
     now = monotonic_ns()
     if _before and now >= _before[0].due:
@@ -196,6 +197,17 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
         _set_timer()
 
 
+def _is_ours(frame: FrameType | None) -> bool:
+    """Whether a function of ours is interrupted, or what it has called."""
+    for _ in range(_DEEPEST):
+        if frame is None:
+            break
+        if frame.f_code in UNDISTURBED:
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _is_handled(one: deadline) -> bool:
     """Whether somebody is at what was raised for it: in an `except`, a `finally`, an `__exit__`."""
     problem = sys.exc_info()[1]
@@ -207,6 +219,4 @@ def _is_handled(one: deadline) -> bool:
     return False
 
 
-UNDISTURBED.update(
-    (_on_alarm.__code__, _is_handled.__code__, _deadline.after.__code__, _deadline.left.__code__)
-)
+UNDISTURBED.add(_on_alarm.__code__)

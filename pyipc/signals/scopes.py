@@ -36,7 +36,7 @@ UNDISTURBED: set[CodeType] = set()
 
 
 def undisturbed(function: Function) -> Function:
-    """A decorator: no deadline ends this function, which calls none that is not marked too."""
+    """A decorator: no deadline ends this function, or what it calls."""
     UNDISTURBED.add(function.__code__)
     return function
 
