@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import ENOENT, ESRCH
+from os import listdir
 
 from .._pidfd import Pidfd
 from ..errors import error
@@ -40,6 +41,16 @@ def status_of(pid: int) -> Status | None:
             return None
         raise error(problem.errno or ESRCH, f"look at process {pid}") from problem
     return Status(text.rpartition(b")")[2].split()) if text else None
+
+
+def numbers_in(folder: str, doing: str) -> list[int]:
+    """The processes or threads that a folder of /proc lists."""
+    try:
+        return [int(entry) for entry in listdir(folder) if entry.isdigit()]
+    except OSError as problem:
+        if problem.filename is None:  # a signal handler's
+            raise
+        raise error(problem.errno or ESRCH, doing) from problem
 
 
 def checked(pid: int) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from _thread import get_ident
 from errno import EAGAIN, EBUSY, ENOENT, ESRCH, ETIMEDOUT
-from os import listdir
 from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
 from .._descriptor import WaitedHandle
 from ..errors import ClosedError, check, error
+from .identity import numbers_in
 from .names import catchable, name, set_of, text_of
 
 TYPE_CHECKING = False
@@ -104,7 +104,7 @@ class SignalQueue(WaitedHandle):
                 ops.now_signal_mask(ops.BLOCK, 0), "look which signals are blocked"
             )
             check(ops.now_signal_mask(ops.BLOCK, wanted), "block signals")
-            _refuse_others(wanted)
+            _refuse_others(numbers)
             check(ops.now_signalfd(self, wanted), f"make a queue of {text_of(numbers)}")
         except BaseException:  # a signal handler's too
             self.close()
@@ -169,9 +169,10 @@ class SignalQueue(WaitedHandle):
         raise TypeError("a signal queue is of the process that made it")
 
 
-def _refuse_others(wanted: int) -> None:
+def _refuse_others(numbers: list[int]) -> None:
     """Raise if there is a thread that does not block these."""
-    for thread in listdir("/proc/self/task"):
+    wanted = set_of(numbers)
+    for thread in numbers_in("/proc/self/task", f"look for threads that do not block {text_of(numbers)}"):
         blocked, who = _blocked_by(thread)
         lacking = [bit + 1 for bit in range(64) if (wanted & ~blocked) >> bit & 1]
         if lacking:
@@ -179,7 +180,7 @@ def _refuse_others(wanted: int) -> None:
             raise error(EBUSY, f"{doing}; make it before there are other threads")
 
 
-def _blocked_by(thread: str) -> tuple[int, str]:
+def _blocked_by(thread: int) -> tuple[int, str]:
     blocked, who = -1, "?"
     try:
         with open(f"/proc/self/task/{thread}/status") as lines:
@@ -190,7 +191,9 @@ def _blocked_by(thread: str) -> tuple[int, str]:
                 elif label == "SigBlk":
                     blocked = int(rest, 16)
     except OSError as problem:
-        if problem.errno not in (ENOENT, ESRCH):  # those of a thread that has ended: it takes nothing
+        if problem.errno in (ENOENT, ESRCH):  # it has ended: it takes nothing
+            return -1, who
+        if problem.filename is None:  # a signal handler's
             raise
-        return -1, who
+        raise error(problem.errno or ESRCH, f"look what thread {thread} blocks") from problem
     return blocked, who

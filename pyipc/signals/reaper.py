@@ -49,14 +49,15 @@ class Reaper(Waited):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ("_children", "_epoll", "_found", "_lock", "_numbers", "_pid", "_unwatched", "_waiting")
+    __slots__ = ("_children", "_epoll", "_found", "_lock", "_numbers", "_pid", "_reaped", "_unwatched", "_waiting")
 
     def __init__(self) -> None:
         self._waiting = []
         self._children: dict[int, Optional[Pidfd]] = {}
         self._numbers: dict[int, int] = {}  # of a pidfd: its child's pid
         self._unwatched: dict[int, None] = {}  # in the order in which they came
-        self._found: dict[int, Exit] = {}  # how they ended, for those whom the kernel may have forgotten
+        self._found: dict[int, Exit] = {}  # how they ended; the kernel may have forgotten them
+        self._reaped: set[int] = set()  # of these, those whom it has
         self._lock = RLock()
         self._pid = getpid()
         try:
@@ -119,10 +120,13 @@ class Reaper(Waited):
         self._unwatched.pop(pid, None)
 
     def __len__(self) -> int:
-        return len(self._children)
+        return len(self._children.keys() | self._found.keys())
+
+    def _has_any(self) -> bool:
+        return bool(self._children or self._found)
 
     def __contains__(self, pid: object) -> bool:
-        return pid in self._children
+        return pid in self._children or pid in self._found
 
     # ---- waiting ----
 
@@ -140,7 +144,7 @@ class Reaper(Waited):
         self._usable()
         ended = self._take()
         if ended is None:
-            if not self._children:
+            if not self._has_any():
                 raise error(ECHILD, f"wait for a child of {self}")
             answer = (
                 -EAGAIN if timeout == 0 else self._wait_until(self._once, deadline, "wait for a child of")
@@ -162,7 +166,7 @@ class Reaper(Waited):
             ended = self._take()
             if ended is not None:
                 return ended
-            if not self._children:
+            if not self._has_any():
                 return -ECHILD
             if monotonic_ns() >= deadline:
                 return -ETIMEDOUT
@@ -172,7 +176,7 @@ class Reaper(Waited):
         return self
 
     def __next__(self) -> Exit:
-        while self._children:
+        while self._has_any():
             try:
                 return self.wait()
             except StatusLostError:
@@ -185,7 +189,7 @@ class Reaper(Waited):
     def _is_ready(self) -> bool:
         """For pyipc.wait."""
         self._usable()
-        if not self._children or self._found or self._epoll.poll(0, 1):
+        if not self._has_any() or self._found or self._epoll.poll(0, 1):
             return True
         return any(ops.now_child_status(pid, False) != -EAGAIN for pid in list(self._unwatched))
 
@@ -213,8 +217,9 @@ class Reaper(Waited):
                 raise error(-answer, f"reap process {pid}")
             if not isinstance(answer, int):
                 found = self._found[pid] = Exit(*answer)
-        if found is not None:
+        if found is not None and pid not in self._reaped:
             self._status(pid, reap=True)
+            self._reaped.add(pid)
         self._forget(pid)
         if found is None:
             lost = StatusLostError(ECHILD, f"Somebody else has reaped process {pid}")
@@ -232,8 +237,9 @@ class Reaper(Waited):
         self._unwatched[pid] = None  # so that it is looked at again, should a handler come between
         self._forget_descriptor(pid)
         self._children.pop(pid, None)
-        self._found.pop(pid, None)
         self._unwatched.pop(pid, None)
+        self._reaped.discard(pid)
+        self._found.pop(pid, None)
         for waiting in self._unwatched:
             self._watch(waiting)
             break
@@ -297,4 +303,4 @@ class Reaper(Waited):
         self.close()
 
     def __repr__(self) -> str:
-        return "<reaper closed>" if self._epoll.closed else f"<reaper of {len(self._children)} children>"
+        return "<reaper closed>" if self._epoll.closed else f"<reaper of {len(self)} children>"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from errno import EAGAIN, EPERM, ESRCH
-from os import getpgrp, getpid, listdir
+from os import getpgrp, getpid
 
 from .._backend import ops
 from .._pidfd import Pidfd
 from ..errors import AccessError, IPCError, ProcessGoneError, UnsupportedError, error, limit_error
-from .identity import Identity, checked, status_of
+from .identity import Identity, checked, numbers_in, status_of
 from .names import name, number
 
 TYPE_CHECKING = False
@@ -73,6 +73,8 @@ def send(target: Target, signal: SignalName, value: int | None = None) -> None:
 def _send_to_identity(target: Identity, signal: int, value: int | None) -> None:
     try:
         pidfd = target.pidfd()
+    except ProcessGoneError:
+        raise error(ESRCH, f"send {name(signal)} to {target}") from None
     except UnsupportedError:  # then it can end between these two steps
         if not target.matches(status_of(target.pid)):
             raise error(ESRCH, f"send {name(signal)} to {target}") from None
@@ -159,11 +161,10 @@ def _send_to_others(signal: int, group: int) -> None:
 def _members(group: int) -> set[Identity]:
     """All but ourselves."""
     found = set()
-    for entry in listdir("/proc"):
-        if entry.isdigit() and int(entry) != getpid():
-            status = status_of(int(entry))
-            if status is not None and status.group == group and not status.ended:
-                found.add(Identity(int(entry), status.started))
+    for pid in numbers_in("/proc", f"find the members of group {group}"):
+        status = None if pid == getpid() else status_of(pid)
+        if status is not None and status.group == group and not status.ended:
+            found.add(Identity(pid, status.started))
     return found
 
 
