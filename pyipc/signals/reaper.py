@@ -156,7 +156,7 @@ class Reaper(Waited):
 
     def _once(self, deadline: int) -> int | Exit:
         nap = _FIRST_NAP_NS
-        while True:
+        while self._has_any():
             # Also without them now and then: another thread may have had the last.
             look_at = monotonic_ns() + (nap if self._unwatched else _NET_NS)
             until = min(deadline, look_at)
@@ -166,11 +166,10 @@ class Reaper(Waited):
             ended = self._take()
             if ended is not None:
                 return ended
-            if not self._has_any():
-                return -ECHILD
             if monotonic_ns() >= deadline:
                 return -ETIMEDOUT
             nap = min(2 * nap, _LONGEST_NAP_NS)
+        return -ECHILD
 
     def __iter__(self: Self) -> Self:
         return self
