@@ -8,12 +8,9 @@ from .names import name, names, number
 from .queues import SignalInfo, SignalQueue
 from .reaper import Reaper
 from .scopes import blocking, default, handling, ignoring
-from .sending import ALIVE, GONE, NOT_MINE, Life, alive, send, send_group
+from .sending import Life, alive, send, send_group
 
 __all__ = (
-    "ALIVE",
-    "GONE",
-    "NOT_MINE",
     "Exit",
     "Identity",
     "Life",

@@ -49,7 +49,9 @@ class Reaper(Waited):
         LimitError: RLIMIT_NOFILE.
     """
 
-    __slots__ = ("_children", "_epoll", "_found", "_lock", "_numbers", "_pid", "_reaped", "_unwatched", "_waiting")
+    __slots__ = (
+        *("_children", "_epoll", "_found", "_lock", "_numbers", "_pid", "_reaped", "_unwatched", "_waiting"),
+    )
 
     def __init__(self) -> None:
         self._waiting = []
@@ -92,6 +94,7 @@ class Reaper(Waited):
         with self._lock:
             if pid in self._children:
                 raise ValueError(f"process {pid} was added before")
+            self._reaped.discard(pid)  # another's, who had this pid
             self._unwatched[pid] = None  # until there is a descriptor
             self._children[pid] = None
             self._watch(pid)
@@ -199,32 +202,37 @@ class Reaper(Waited):
             for pid in list(self._found):
                 return self._collect(pid)  # a handler came between, the last time
             for number, _ in self._epoll.poll(0, 1):
-                return self._collect(self._numbers[number])
+                pid = self._numbers.get(number, 0)  # none if a handler came between
+                return self._collect(pid) if pid else None
             for pid in list(self._unwatched):
                 if ops.now_child_status(pid, False) != -EAGAIN:
                     return self._collect(pid)
         return None
 
     def _collect(self, pid: int) -> Exit | None:
-        """Reap it. First it is looked at: what waitid(2) says only once, a signal handler could lose."""
-        found = self._found.get(pid)
-        if found is None:
+        """Reap it; None if it runs, or if a handler that came between has done it.
+
+        First it is looked at: what waitid(2) says only once, a handler that raises could lose.
+        """
+        if pid not in self._found:
             answer = self._status(pid, reap=False)
-            if answer == -EAGAIN:
+            if answer == -EAGAIN or pid not in self:
                 return None
-            if isinstance(answer, int) and answer != -ECHILD:
+            if answer == -ECHILD:
+                self._forget(pid)
+                lost = StatusLostError(ECHILD, f"Somebody else has reaped process {pid}")
+                lost.pid = pid
+                raise lost
+            if isinstance(answer, int):
                 raise error(-answer, f"reap process {pid}")
-            if not isinstance(answer, int):
-                found = self._found[pid] = Exit(*answer)
-        if found is not None and pid not in self._reaped:
+            self._found[pid] = Exit(*answer)
+        if pid not in self._reaped:
             self._status(pid, reap=True)
             self._reaped.add(pid)
         self._forget(pid)
-        if found is None:
-            lost = StatusLostError(ECHILD, f"Somebody else has reaped process {pid}")
-            lost.pid = pid
-            raise lost
-        return found
+        ended = self._found.pop(pid, None)
+        self._reaped.discard(pid)
+        return ended
 
     def _status(self, pid: int, *, reap: bool) -> int | tuple[int, int, int, bool]:
         pidfd = self._children.get(pid)
@@ -237,8 +245,6 @@ class Reaper(Waited):
         self._forget_descriptor(pid)
         self._children.pop(pid, None)
         self._unwatched.pop(pid, None)
-        self._reaped.discard(pid)
-        self._found.pop(pid, None)
         for waiting in self._unwatched:
             self._watch(waiting)
             break

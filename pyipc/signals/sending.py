@@ -13,6 +13,8 @@ from .names import name, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, ClassVar
+
     from .identity import Status, Target
     from .names import SignalName
 
@@ -21,29 +23,33 @@ _MOST_ROUNDS = 100
 
 
 class Life:
-    """An answer of `alive()`: ALIVE, NOT_MINE or GONE, which alone is false."""
+    """An answer of `alive()`, of which there are three.
+
+    Attributes:
+        ALIVE: It runs, and is ours to send signals to.
+        NOT_MINE: It runs, and belongs to somebody else.
+        GONE: It has ended, whether its parent knows or not. It alone is false.
+    """
 
     __slots__ = ("_text",)
+    ALIVE: ClassVar[Life]
+    NOT_MINE: ClassVar[Life]
+    GONE: ClassVar[Life]
 
     def __init__(self, text: str) -> None:
         self._text = text
 
     def __bool__(self) -> bool:
-        return self is not GONE
+        return self is not Life.GONE
 
     def __repr__(self) -> str:
         return self._text
 
-    def __reduce__(self) -> str:
-        return self._text.upper().replace(" ", "_")
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return getattr, (Life, self._text.upper().replace(" ", "_"))
 
 
-#: It runs, and is ours to send signals to.
-ALIVE = Life("alive")
-#: It runs, and belongs to somebody else.
-NOT_MINE = Life("not mine")
-#: It has ended, whether its parent knows or not.
-GONE = Life("gone")
+Life.ALIVE, Life.NOT_MINE, Life.GONE = Life("alive"), Life("not mine"), Life("gone")
 
 
 def send(target: Target, signal: SignalName, value: int | None = None) -> None:
@@ -169,7 +175,7 @@ def _members(group: int) -> set[Identity]:
 
 
 def alive(target: Target) -> Life:
-    """Whether a process runs: ALIVE, NOT_MINE (it does, and is somebody else's) or GONE, which is false.
+    """Whether a process runs: `Life.ALIVE`, `NOT_MINE` (it does, for others) or `GONE`, which is false.
 
     One that has ended is gone, also while its parent has not reaped it.
 
@@ -184,11 +190,11 @@ def alive(target: Target) -> Life:
     if exists not in (0, -EPERM, -ESRCH):
         raise error(-exists, f"ask for process {pid}")
     if exists == -ESRCH:
-        return GONE
+        return Life.GONE
     status = status_of(pid)
     if _has_ended(status, pid, exists) or (isinstance(target, Identity) and not target.matches(status)):
-        return GONE
-    return NOT_MINE if exists == -EPERM else ALIVE
+        return Life.GONE
+    return Life.NOT_MINE if exists == -EPERM else Life.ALIVE
 
 
 def _has_ended(status: Status | None, pid: int, exists: int) -> bool:
@@ -200,10 +206,10 @@ def _has_ended(status: Status | None, pid: int, exists: int) -> bool:
 
 def _life_of(pidfd: Pidfd) -> Life:
     if ops.fd_wait(pidfd.fileno(), ops.READABLE, 0) == 0:
-        return GONE
+        return Life.GONE
     exists = ops.now_pidfd_send(pidfd, _EXISTS)
     if exists == -ESRCH:
-        return GONE
+        return Life.GONE
     if exists not in (0, -EPERM):
         raise pidfd._error(exists, "ask for")
-    return NOT_MINE if exists == -EPERM else ALIVE
+    return Life.NOT_MINE if exists == -EPERM else Life.ALIVE

@@ -52,10 +52,20 @@ def test_those_in_real_time_are_counted_from_either_end():
     assert [signals.name(n) for n in (first, first + 3, last)] == ["SIGRTMIN", "SIGRTMIN+3", "SIGRTMAX"]
 
 
-WRONG = [0, -1, 65, 32, 10**30, "", "SIG", "NOSUCH", "9", "RTMIN+99", "RTMIN-1", "RTMAX+1", "RTMIN+", "RTMIN+x"]
+WRONG = [0, -1, 65, 32, 10**30, "", "SIG", "NOSUCH", "9", "SIG_DFL", "HUP\0"]
+NEARLY = [
+    "RTMIN+99",
+    "RTMIN-1",
+    "RTMAX+1",
+    "RTMIN+",
+    "RTMIN+x",
+    "RTMIN+ 3",
+    "RTMIN+\N{SUPERSCRIPT TWO}",
+    "RTMIN3",
+]
 
 
-@pytest.mark.parametrize("wrong", [*WRONG, "SIG_DFL", "RTMIN+ 3", "RTMIN+\N{SUPERSCRIPT TWO}", "HUP\0", "RTMIN3"])
+@pytest.mark.parametrize("wrong", WRONG + NEARLY)
 def test_what_is_no_signal_is_a_value_error(wrong):
     with pytest.raises(ValueError, match="there is no signal"):
         signals.number(wrong)

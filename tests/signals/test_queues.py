@@ -257,7 +257,7 @@ def starve(say, hear):
             taken.append(os.dup(0))
     except OSError:
         pass
-    for spare in range(3):
+    for _ in range(3):
         try:
             signals.SignalQueue("USR1").close()
         except pyipc.LimitError as problem:

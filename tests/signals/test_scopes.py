@@ -134,7 +134,7 @@ def test_what_is_ignored_does_nothing_and_is_so_for_programs_too(handling):
 
     def more_functions():
         signal.raise_signal(USR1)
-        return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+        return subprocess.run([sys.executable, "-c", program], stdout=-1, text=True, check=True).stdout
 
     with signals.ignoring("USR1"):
         assert more_functions() == "True\n"
@@ -309,10 +309,9 @@ def storm(say, hear, seconds):
             raise ZeroDivisionError
 
     def work():
-        with signals.handling({"USR1": late, "USR2": late}):
-            with signals.ignoring("USR1", "HUP"), signals.blocking("USR2", "HUP"):
-                with signals.default("HUP"):
-                    pass
+        handling, ignoring = signals.handling({"USR1": late, "USR2": late}), signals.ignoring("USR1", "HUP")
+        with handling, ignoring, signals.blocking("USR2", "HUP"), signals.default("HUP"):
+            pass
 
     def look():
         found = [(ops.now_signal_get(n), signal.getsignal(n)) for n in (1, signal.SIGUSR1, signal.SIGUSR2)]

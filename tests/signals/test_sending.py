@@ -91,7 +91,7 @@ def test_who_has_gone_is_told(fork):
         for target in *targets, pidfd:
             with pytest.raises(pyipc.ProcessGoneError, match="SIGTERM"):
                 signals.send(target, "TERM")
-            assert signals.alive(target) is signals.GONE
+            assert signals.alive(target) is signals.Life.GONE
     with pytest.raises(pyipc.ProcessGoneError, match=str(pid)):
         signals.Identity.of(pid)
     with pytest.raises(pyipc.ClosedError):
@@ -123,9 +123,9 @@ def test_what_is_somebody_else_s_is_not_mine(unprivileged):
 
 @pytest.mark.parametrize("wrong", [0, -1, -(2**31), 2**31, 2**40])
 def test_a_pid_means_one_process(wrong):
-    for call in lambda: signals.send(wrong, "TERM"), lambda: signals.alive(wrong), lambda: signals.Identity.of(wrong):
+    for call in (lambda pid: signals.send(pid, "TERM")), signals.alive, signals.Identity.of:
         with pytest.raises(ValueError, match="a pid is"):
-            call()
+            call(wrong)
 
 
 @pytest.mark.parametrize("wrong", [0, 65, "NOSUCH", -1])
@@ -148,7 +148,7 @@ def test_a_value_is_an_int_of_c(wrong):
 def test_a_process_is_alive_until_it_has_ended_whether_it_was_reaped_or_not(fork, ended):
     child = fork(lambda side: side.hear())
     for target in kinds(child.pid):
-        assert signals.alive(target) is signals.ALIVE
+        assert signals.alive(target) is signals.Life.ALIVE
         assert signals.alive(target)
     identity = signals.Identity.of(child.pid)
     with signals.Pidfd.open(child.pid) as pidfd:
@@ -156,7 +156,7 @@ def test_a_process_is_alive_until_it_has_ended_whether_it_was_reaped_or_not(fork
         ended(child.pid)
         os.kill(child.pid, 0)  # which says that it is there
         for target in child.pid, identity, pidfd:
-            assert signals.alive(target) is signals.GONE
+            assert signals.alive(target) is signals.Life.GONE
             assert not signals.alive(target)
     child.end()
 
@@ -168,7 +168,8 @@ def test_a_process_whose_first_thread_has_ended_is_alive(fork, until):
         ready = threading.Event()
         threading.Thread(target=lambda: (ready.wait(), side.say("on"), side.hear(), os._exit(5))).start()
         ready.set()
-        ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)  # exit(2): of the thread
+        exit_of_the_thread = {"x86_64": 60, "aarch64": 93}[os.uname().machine]
+        ctypes.CDLL(None).syscall(exit_of_the_thread, 0)
 
     child = fork(first_goes)
     assert child.hear() == "on"
@@ -179,15 +180,15 @@ def test_a_process_whose_first_thread_has_ended_is_alive(fork, until):
 
     until(state)
     for target in kinds(child.pid):
-        assert signals.alive(target) is signals.ALIVE
+        assert signals.alive(target) is signals.Life.ALIVE
     child.kill()
 
 
 def test_who_has_the_pid_of_another_is_not_taken_for_it():
     me = signals.Identity.of(os.getpid())
     before = signals.Identity(me.pid, me.started - 1)
-    assert signals.alive(me) is signals.ALIVE
-    assert signals.alive(before) is signals.GONE
+    assert signals.alive(me) is signals.Life.ALIVE
+    assert signals.alive(before) is signals.Life.GONE
     with pytest.raises(pyipc.ProcessGoneError):
         signals.send(before, "KILL")
     assert me == signals.Identity(me.pid, me.started)
@@ -195,7 +196,7 @@ def test_who_has_the_pid_of_another_is_not_taken_for_it():
 
 
 def test_answers_and_identities_survive_a_pickle():
-    for one in signals.ALIVE, signals.NOT_MINE, signals.GONE:
+    for one in signals.Life.ALIVE, signals.Life.NOT_MINE, signals.Life.GONE:
         assert pickle.loads(pickle.dumps(one)) is one
     me = signals.Identity.of(os.getpid())
     assert pickle.loads(pickle.dumps(me)) == me
