@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import inspect
 import os
 import signal
 import time
@@ -468,7 +469,7 @@ def storm_with_another(say, hear, seconds):
 
 
 def test_a_handler_that_raises_meanwhile_leaves_no_deadline_behind(child):
-    if pyipc.backend() != "native":
+    if inspect.isfunction(signals.handling.__exit__):
         pytest.skip("Python alone cannot keep a handler from ending __exit__ as it begins")
     other = child(storm_with_another, 2, measured=False)
     counts = other.hear()

@@ -259,6 +259,40 @@ def test_a_handler_may_use_it_while_it_is_used(reaper, start, handling):
     assert sorted(end.pid for end in ends) == sorted(pids)
 
 
+# ---- where there are no pidfds ----
+
+
+@pytest.fixture
+def no_pidfds(monkeypatch):
+    def refuse(pid):
+        raise pyipc.UnsupportedError(38, "a sandbox")
+
+    monkeypatch.setattr(signals.Pidfd, "open", refuse)
+
+
+def test_without_pidfds_children_are_reaped_all_the_same(no_pidfds, reaper, start):
+    pids = [start(number) for number in range(5)]
+    for pid in pids:
+        reaper.add(pid)
+    assert os.waitpid(start(), os.WNOHANG) == (0, 0)
+    with pytest.raises(pyipc.TimedOutError):
+        reaper.wait(0.05)
+    for pid in pids:
+        start.let_go(pid)
+    assert {end.pid: end.code for end in reaper} == {pid: number for number, pid in enumerate(pids)}
+
+
+def test_without_pidfds_an_identity_is_looked_at(no_pidfds, start):
+    pid = start()
+    who = signals.Identity.of(pid)
+    with pytest.raises(pyipc.ProcessGoneError):
+        signals.send(signals.Identity(pid, who.started + 1), "KILL")
+    signals.send(who, "TERM")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+    with pytest.raises(pyipc.ProcessGoneError):
+        signals.send(who, "TERM")
+
+
 # ---- many ----
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import inspect
 import os
 import signal
 import subprocess
@@ -339,7 +340,7 @@ def storm(say, hear, seconds):
 
 
 def test_handlers_that_raise_leave_nothing_changed(child):
-    if pyipc.backend() != "native":
+    if inspect.isfunction(signals.handling.__exit__):
         pytest.skip("Python alone cannot keep a handler from ending __exit__ as it begins")
     other = child(storm, 2, measured=False)
     answer = other.hear()
