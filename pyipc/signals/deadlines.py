@@ -11,6 +11,9 @@ must not happen, and why it does not:
   function of ours: those that change the list or the timer (`UNDISTURBED`) leave both right when they end.
 - *An outer block's expiry, taken for the inner's.* What is raised is a `BaseException` that names its
   deadline; the `__exit__` of that one makes a TimedOutError of it.
+- *An instruction from which no exception gets to `__exit__`.* CPython has some in a `with` block: the jump at
+  the end of a loop, in 3.13 and 3.12; the first step out of the block, in 3.9. The handler waits for another
+  one; if there is none, in `while True: pass`, it does what `__exit__` would.
 """
 
 from __future__ import annotations
@@ -28,12 +31,17 @@ from .scopes import UNDISTURBED, Scope, disposition, set_handler, undisturbed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType, TracebackType
+    from typing import Any
 
 _AGAIN = 0.02
 _WHILE_HANDLED = 0.5
 _AT_ONCE = 1e-6
 _DEEPEST = 8  # of what functions of ours call
+_SOON = 0.0005
+_MOST_WAITS = 20
+_POP_BLOCK = 87  # the instruction, in Python 3.9
 _ALARM: int = _signal.SIGALRM
 
 _running: list[deadline] = []  # outermost first
@@ -71,7 +79,7 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
         InUseError: This thread blocks SIGALRM.
     """
 
-    __slots__ = ("_end", "_raised", "_seconds")
+    __slots__ = ("_end", "_frame", "_raised", "_seconds", "_waits")
 
     def __init__(self, seconds: float | None) -> None:
         _deadline.valid(seconds)
@@ -81,9 +89,12 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
         self._seconds = seconds
         self._end = 0
         self._raised = False
+        self._frame = 0  # the id of the frame that the block is in
+        self._waits = 0  # for an instruction
 
     @undisturbed
     def _enter(self) -> None:
+        self._frame = id(sys._getframe(2))
         if not _running:
             _take_over()
         self._end = _deadline.after(self._seconds)
@@ -94,6 +105,14 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
     def _leave(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._end_it()
+        if isinstance(value, Expired) and value.deadline is self:
+            raise error(ETIMEDOUT, f"{self}") from value
+        if value is None and self._raised:  # somebody has swallowed it
+            raise error(ETIMEDOUT, f"{self}")
+
+    @undisturbed
+    def _end_it(self) -> None:
         if self in _running:
             _running.remove(self)
         if _running:
@@ -101,10 +120,6 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
         else:
             _give_back()
         self._left = True
-        if isinstance(value, Expired) and value.deadline is self:
-            raise error(ETIMEDOUT, f"{self}") from value
-        if value is None and self._raised:  # somebody has swallowed it
-            raise error(ETIMEDOUT, f"{self}")
 
     def __repr__(self) -> str:
         return f"<deadline after {self._seconds} s>"
@@ -191,6 +206,16 @@ def _on_alarm(number: int, frame: FrameType | None) -> None:
             if one._raised and _is_handled(one):
                 _signal.setitimer(_signal.ITIMER_REAL, _WHILE_HANDLED, _WHILE_HANDLED)
                 return
+            inside = [other for other in _running if frame is not None and other._frame == id(frame)]
+            if inside and _is_exposed(frame):
+                one._waits += 1
+                if one._waits < _MOST_WAITS:
+                    _signal.setitimer(_signal.ITIMER_REAL, _SOON, _AGAIN)
+                    return
+                for other in inside:
+                    other._end_it()
+                if one in inside:
+                    raise error(ETIMEDOUT, f"{one}")
             one._raised = True
             raise Expired(one)
     if _running:
@@ -206,6 +231,29 @@ def _is_ours(frame: FrameType | None) -> bool:
             return True
         frame = frame.f_back
     return False
+
+
+def _is_exposed(frame: Any) -> bool:
+    """Whether what is raised here passes by the frame's own `with` and `try`."""
+    code, at = frame.f_code, frame.f_lasti
+    if sys.version_info < (3, 10):
+        return at >= 0 and code.co_code[at] == _POP_BLOCK
+    table = getattr(code, "co_exceptiontable", b"")  # from 3.11 on
+    numbers = _numbers_in(table)
+    for start, length, _, _ in zip(numbers, numbers, numbers, numbers):
+        if start <= at // 2 < start + length:
+            return False
+    return bool(table)
+
+
+def _numbers_in(table: bytes) -> Iterator[int]:
+    """Of six bits each byte, the highest first; the next bit says that there are more."""
+    number = 0
+    for byte in table:
+        number = number << 6 | byte & 63
+        if not byte & 64:
+            yield number
+            number = 0
 
 
 def _is_handled(one: deadline) -> bool:
