@@ -12,8 +12,9 @@ must not happen, and why it does not:
 - *An outer block's expiry, taken for the inner's.* What is raised is a `BaseException` that names its
   deadline; the `__exit__` of that one makes a TimedOutError of it.
 - *An instruction from which no exception gets to `__exit__`.* CPython has some in a `with` block: the jump at
-  the end of a loop, in 3.13 and 3.12; the first step out of the block, in 3.9. The handler waits for another
-  one; if there is none, in `while True: pass`, it does what `__exit__` would.
+  the end of a loop, in 3.13; the first step out of the block, in 3.9; the step from an exception to
+  `__exit__`, in 3.9 and 3.10. The handler waits for another one; if there is none, in `while True: pass`, it
+  does what `__exit__` would.
 """
 
 from __future__ import annotations
@@ -236,9 +237,11 @@ def _is_ours(frame: FrameType | None) -> bool:
 def _is_exposed(frame: Any) -> bool:
     """Whether what is raised here passes by the frame's own `with` and `try`."""
     code, at = frame.f_code, frame.f_lasti
-    if sys.version_info < (3, 10):
-        return at >= 0 and code.co_code[at] == _POP_BLOCK
-    table = getattr(code, "co_exceptiontable", b"")  # from 3.11 on
+    if sys.version_info < (3, 11):
+        trace = sys.exc_info()[2]
+        caught_just_now = trace is not None and trace.tb_frame is frame and trace.tb_lasti == at
+        return caught_just_now or (sys.version_info < (3, 10) and code.co_code[at] == _POP_BLOCK)
+    table = getattr(code, "co_exceptiontable", b"")  # PyPy has none
     numbers = _numbers_in(table)
     for start, length, _, _ in zip(numbers, numbers, numbers, numbers):
         if start <= at // 2 < start + length:
