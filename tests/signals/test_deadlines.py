@@ -432,7 +432,7 @@ def storm(say, hear, seconds):
 
 
 def test_at_whatever_moment_it_comes_it_is_in_the_block_or_not_at_all(child):
-    other = child(storm, 2, measured=False)
+    other = child(storm, 1.5, measured=False)
     counts = other.hear()
     assert isinstance(counts, dict), counts
     assert min(counts.values()) > 5, counts
@@ -500,7 +500,7 @@ def test_a_handler_that_raises_meanwhile_leaves_no_deadline_behind(child):
         pytest.skip("Python alone cannot keep a handler from ending __exit__ as it begins")
     if sys.version_info < (3, 11):
         pytest.skip("CPython 3.9 and 3.10 run handlers between a block and its __exit__")
-    other = child(storm_with_another, 2, measured=False)
+    other = child(storm_with_another, 1.5, measured=False)
     counts = other.hear()
     assert isinstance(counts, dict), counts
     assert min(counts.values()) > 5, counts

@@ -344,7 +344,7 @@ def test_handlers_that_raise_leave_nothing_changed(child):
         pytest.skip("Python alone cannot keep a handler from ending __exit__ as it begins")
     if sys.version_info < (3, 11):
         pytest.skip("CPython 3.9 and 3.10 run handlers between a block and its __exit__")
-    other = child(storm, 2, measured=False)
+    other = child(storm, 1.5, measured=False)
     answer = other.hear()
     assert len(answer) == 2, answer
     rounds, raised = answer
