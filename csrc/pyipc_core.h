@@ -342,10 +342,18 @@ int pyipc_now_fd_duplicate(int number, int32_t *ret_fd);
 int pyipc_now_fd_twin(const int32_t *fd, int32_t *ret_fd);
 int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd);
 int pyipc_fd_wait(int number, int events, int64_t deadline_ns);
-int pyipc_now_pipe(int32_t *ret_read, int32_t *ret_write);
+int pyipc_now_pipe(int waits, int32_t *ret_read, int32_t *ret_write);
 int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd);
 int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value);
 int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value);
+
+/* ---- named pipes (fifo.c) ---- */
+
+int pyipc_fifo_open(const char *path, int writing, int64_t deadline_ns, int32_t *ret_fd);
+int64_t pyipc_now_fifo_read(const int32_t *fd, char *ret_data, uint64_t room);
+int64_t pyipc_now_fifo_write(const int32_t *fd, const char *data, uint64_t size);
+int pyipc_now_fifo_is_unread(const int32_t *fd);
+int pyipc_fifo_watch(const char *path, int32_t *ret_fd);
 
 /* ---- processes by descriptor (pidfd.c) ---- */
 
@@ -359,6 +367,9 @@ struct pyipc_exit {
 int pyipc_now_pidfd_open(int pid, int32_t *ret_fd);
 int pyipc_now_pidfd_send(const int32_t *fd, int signal_number);
 int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit);
+int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record);
+int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record);
+int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit);
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd);
 int pyipc_now_child_status(int pid, int reap, struct pyipc_exit *ret_exit);
 
@@ -385,6 +396,47 @@ int pyipc_now_signal_queue(int pid, int signal_number, int value);
 int pyipc_now_pidfd_queue(const int32_t *fd, int signal_number, int value);
 int pyipc_now_signalfd(uint64_t signals, int32_t *ret_fd);
 int pyipc_now_signalfd_read(const int32_t *fd, struct pyipc_signal *ret_signal);
+
+/* ---- programs in processes of their own (spawn.c) ---- */
+
+enum {
+    PYIPC_SPAWN_NEW_SESSION = 1,
+    PYIPC_SPAWN_OWN_TERMINAL = 2,
+    PYIPC_SPAWN_DIE_WITH_PARENT = 4,
+};
+
+/* In this order. */
+enum {
+    PYIPC_SPAWN_CLONE,
+    PYIPC_SPAWN_DESCRIPTORS,
+    PYIPC_SPAWN_SESSION,
+    PYIPC_SPAWN_GROUP,
+    PYIPC_SPAWN_TERMINAL,
+    PYIPC_SPAWN_USER,
+    PYIPC_SPAWN_DIRECTORY,
+    PYIPC_SPAWN_PARENT,
+    PYIPC_SPAWN_EXEC,
+};
+
+/* Strings lie one after another. Where a number is -1, nothing changes. */
+struct pyipc_spawn {
+    const char *paths, *words, *variables;
+    uint32_t path_count, word_count, variable_count;
+    char **room;                /* for as many pointers as these are, and three more */
+    const char *directory;
+    int32_t *sources;           /* is written to */
+    const int32_t *targets;
+    uint32_t moves;
+    int32_t flags;
+    int32_t process_group;      /* 0 is one of its own */
+    int32_t umask;
+    int64_t uid, gid;
+    const uint32_t *groups;
+    int32_t group_count;
+    int32_t step;               /* is written to: the one that failed */
+};
+
+int64_t pyipc_spawn(struct pyipc_spawn *plan, int32_t *ret_pidfd);
 
 /* ---- descriptors over Unix sockets (passing.c) ---- */
 

@@ -61,6 +61,7 @@ from .fallback_segments import *
 from .fallback_semaphores import *
 from .fallback_signals import *
 from .fallback_signals import HAS_SYSTEM_CALLS
+from .fallback_spawn import *
 from .fallback_values import *
 from .fallback_waits import *
 
@@ -93,6 +94,7 @@ _CAPABILITIES = {
     "posix.semaphores": posix is not None,
     "posix.unnamed_semaphores": False,
     "signals": HAS_SYSTEM_CALLS,
+    "processes.moved_descriptors": False,
     "channels": False,
     "sync.counters": False,
     "sync.latest": False,

@@ -18,6 +18,7 @@ from .native_memory import *
 from .native_passing import *
 from .native_posix import *
 from .native_signals import *
+from .native_spawn import *
 from .native_sysv import *
 from .native_values import *
 
@@ -50,6 +51,7 @@ _CAPABILITIES = (
     "posix.semaphores",
     "posix.unnamed_semaphores",
     "signals",
+    "processes.moved_descriptors",
     "channels",
     "sync.counters",
     "sync.latest",

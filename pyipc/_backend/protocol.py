@@ -284,7 +284,7 @@ class Descriptor:
 
 
 class DescriptorOps(Protocol):
-    """Descriptors, eventfd(2), and the pidfds of pidfd_open(2)."""
+    """Descriptors, eventfd(2), named pipes, and the pidfds of pidfd_open(2)."""
 
     Descriptor: type[Any]
     READABLE: int
@@ -311,6 +311,9 @@ class DescriptorOps(Protocol):
     def fd_wait(self, number: int, events: int, deadline: int) -> int:
         """Wait until it is READABLE or WRITABLE, has an error, or the other side has gone (poll(2))."""
 
+    def now_pipe(self, waits: bool, read: Any, write: Any) -> int:
+        """A pipe, into two handles; its ends wait, or never do."""
+
     def now_eventfd(self, into: Any, initial: int, semaphore: bool) -> int:
         """A new eventfd."""
 
@@ -319,6 +322,24 @@ class DescriptorOps(Protocol):
 
     def now_eventfd_write(self, eventfd: Any, value: int) -> int:
         """Add to it; -EAGAIN if it would pass its maximum."""
+
+    def fifo_open(self, into: Any, path: bytes, writing: bool, deadline: int) -> int:
+        """Open a fifo once somebody has the other side; -EAGAIN if there may be no thread for that.
+
+        Until then nobody takes us for one who has it open; but the fallback's reader is taken for one.
+        """
+
+    def now_fifo_read(self, fifo: Any, size: int) -> Union[int, bytes]:
+        """So many bytes at most, and no more than 65536; none at the end; -EAGAIN while there are none."""
+
+    def now_fifo_write(self, fifo: Any, data: Any) -> int:
+        """How many bytes went, 65536 at most; -EPIPE, and no SIGPIPE, if nobody reads."""
+
+    def now_fifo_is_unread(self, fifo: Any) -> int:
+        """Whether nobody has it open for reading; of one that is open for writing."""
+
+    def fifo_watch(self, into: Any, path: bytes) -> int:
+        """What is readable once somebody has closed it who had it open for reading alone."""
 
     def now_pidfd_open(self, into: Any, pid: int) -> int:
         """The process that has this pid now."""
@@ -374,6 +395,49 @@ class SignalOps(Protocol):
 
         No signal handler that raises can keep it from that.
         """
+
+
+class SpawnOps(Protocol):
+    """Programs in processes of their own: clone(2), execve(2)."""
+
+    SPAWN_NEW_SESSION: int
+    SPAWN_OWN_TERMINAL: int
+    SPAWN_DIE_WITH_PARENT: int
+
+    def spawn(
+        self,
+        into: Any,
+        paths: Sequence[bytes],
+        words: Sequence[bytes],
+        variables: Sequence[bytes],
+        directory: Optional[bytes],
+        moves: dict[int, int],
+        flags: int,
+        process_group: int,
+        umask: int,
+        uid: int,
+        gid: int,
+        groups: Optional[Sequence[int]],
+    ) -> Union[int, tuple[int, str]]:
+        """A child's pid, who is the program by now; or `-errno`, and at which step.
+
+        Its pidfd goes *into* a handle. *moves* says which of our descriptors become which of its own, and
+        it has no others but 0, 1 and 2. The steps, in this order: "clone", "descriptors", "session", "group",
+        "terminal" (descriptor 0 becomes its controlling one), "user" (verified), "directory", "parent" (whose
+        thread's end kills it), "exec" (of the first of *paths* that is there). -1, and None, change nothing.
+        """
+
+    def child_record(self) -> Any:
+        """Where the end of a child of ours will be kept; empty."""
+
+    def child_wait(self, child: Any, record: Any, deadline: int) -> int:
+        """Wait until it has ended, and reap it into the record; -ECHILD: somebody else has reaped it."""
+
+    def now_child_reap(self, child: Any, record: Any) -> int:
+        """The same; -EAGAIN while it runs."""
+
+    def now_child_exit(self, record: Any) -> Union[int, Exit]:
+        """What is in the record; -EAGAIN if nothing."""
 
 
 class PassingOps(Protocol):
@@ -563,9 +627,6 @@ class PosixOps(Protocol):
 
 class ChannelOps(Protocol):
     """Messages through shared memory: csrc/channel.c."""
-
-    def now_pipe(self, read: Any, write: Any) -> int:
-        """A new pipe, whose ends never wait."""
 
     def channel_memory(self, slots: int, slot_size: int, capacity: int) -> int:
         """How much memory it takes."""
@@ -871,6 +932,7 @@ class Backend(
     QueueOps,
     DescriptorOps,
     SignalOps,
+    SpawnOps,
     PassingOps,
     MemoryOps,
     PosixOps,

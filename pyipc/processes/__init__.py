@@ -1,3 +1,24 @@
-"""Programs at the other end of pipes."""
+"""Programs at the other end of pipes: "| cmd", "cmd |", open2 and open3, without a shell."""
 
-__all__ = ()
+from .command import DEVNULL, STDOUT, Command, Pipeline
+from .environment import clean_environment
+from .fork_pipe import fork_pipe
+from .privileges import drop_privileges
+from .running import Duplex, Reader, Running, Streams, Writer
+from .sources import sources
+
+__all__ = (
+    "DEVNULL",
+    "STDOUT",
+    "Command",
+    "Duplex",
+    "Pipeline",
+    "Reader",
+    "Running",
+    "Streams",
+    "Writer",
+    "clean_environment",
+    "drop_privileges",
+    "fork_pipe",
+    "sources",
+)

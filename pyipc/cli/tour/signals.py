@@ -107,8 +107,8 @@ STEPS = [
     ),
     Step(
         "Children, and no others",
-        "perlipc's REAPER takes every child of the process. Here are two hundred of ours, and one of somebody "
-        "else's.",
+        "perlipc's REAPER takes every child of the process. Here are two hundred of ours, and one that "
+        "belongs to somebody else.",
         "Ours are reaped, all of them; the other is not.",
         reap_at_once,
     ),

@@ -1,0 +1,163 @@
+"""What a program will read, and what it has written: both of bounded size."""
+
+from __future__ import annotations
+
+from errno import EFBIG, EPIPE
+from io import BytesIO
+
+from ..errors import error, limit_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Union
+
+    Data = Union[str, bytes, bytearray, memoryview]
+
+MOST_PENDING = 1 << 20
+MOST_LINE = 1 << 20
+
+
+def encoded(data: Data) -> memoryview:
+    """Text as UTF-8; bytes as they are, of whatever kind, without a copy."""
+    view = memoryview(data.encode() if isinstance(data, str) else data)
+    return view if view.format == "B" and view.contiguous else view.cast("B")
+
+
+class Feed:
+    """What is to be written: what was given to it, and then what an iterable brings, as it is needed."""
+
+    __slots__ = ("_more", "_parts", "ended", "size")
+
+    def __init__(self, more: Iterable[Data] | None, ended: bool) -> None:
+        self._parts: list[memoryview] = []
+        self._more: Iterator[Data] | None = None if more is None else iter(more)
+        self.ended = ended  # nothing will be added to it
+        self.size = 0
+
+    def add(self, data: Data) -> None:
+        """Write this, too. What it is must not change until then."""
+        if self.ended:
+            raise error(EPIPE, "write to a program whose input has ended")
+        view = encoded(data)
+        if view:
+            self._parts.append(view)
+            self.size += len(view)
+
+    def next(self) -> memoryview | None:
+        """What to write now; None if nothing is there."""
+        while not self._parts and self._more is not None:
+            try:
+                view = encoded(next(self._more))
+            except StopIteration:
+                self._more = None
+                break
+            if view:
+                self._parts.append(view)
+                self.size += len(view)
+        return self._parts[0] if self._parts else None
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left, and will be nothing."""
+        return self.ended and not self._parts and self._more is None
+
+    def written(self, count: int) -> None:
+        """So much of it went."""
+        self.size -= count
+        rest = self._parts[0][count:]
+        if rest:
+            self._parts[0] = rest
+        else:
+            del self._parts[0]
+
+    def forget(self) -> None:
+        """What was given to it will not be written."""
+        self._parts.clear()
+        self.size = 0
+
+    def drop(self) -> None:
+        """Nobody will read it."""
+        more, self._more = self._more, None
+        self._parts.clear()
+        self.size, self.ended = 0, True
+        close = getattr(more, "close", None)
+        if close is not None:  # a generator
+            close()
+
+
+class Output:
+    """What a program wrote and nobody has taken yet: whole lines, handed out by C, and what came since."""
+
+    __slots__ = ("_data", "_lines", "_looked", "_size", "ended")
+
+    def __init__(self) -> None:
+        self._lines = BytesIO()
+        self._size = 0  # of the lines
+        self._data: bytes | bytearray = b""
+        self._looked = 0  # up to here there is no end of a line
+        self.ended = False
+
+    def __len__(self) -> int:
+        return self._size - self._lines.tell() + len(self._data)
+
+    def add(self, data: bytes) -> None:
+        """It wrote this."""
+        if not self._data:
+            self._data = data  # as it is: most is taken before more comes
+        elif isinstance(self._data, bytearray):
+            self._data += data
+        else:
+            self._data = bytearray().join((self._data, data))
+
+    def take(self, size: int) -> bytes:
+        """So many bytes of it, or all."""
+        taken, data = self._lines.read(size), self._data
+        more = size - len(taken)
+        if more >= len(data):
+            self._data, self._looked = b"", 0
+            return taken + bytes(data)
+        if more:
+            if not isinstance(data, bytearray):  # of which the rest need not be copied each time
+                data = self._data = bytearray(data)
+            taken += bytes(memoryview(data)[:more])
+            del data[:more]
+            self._looked = 0
+        return taken
+
+    def take_line(self) -> bytes | None:
+        r"""A line with its \n, or what stands after the last one at the end, and then b"".
+
+        None if more must come first.
+
+        Raises:
+            LimitError: There is no end of the line within `MOST_LINE` bytes.
+        """
+        lines = self.take_lines()
+        if lines is None:
+            return b"" if self.ended else None
+        return lines.readline()
+
+    def take_lines(self) -> BytesIO | None:
+        """The same, one after the other: who reads a line there takes it. None if there is none."""
+        if self._lines.tell() == self._size and not self._find_lines():
+            return None
+        return self._lines
+
+    def _find_lines(self) -> bool:
+        data = self._data
+        end = len(data) if self.ended else data.rfind(b"\n", self._looked) + 1
+        if not end:
+            self._looked = len(data)
+            if self._looked >= MOST_LINE:
+                raise limit_error(EFBIG, "read a line of a program", "MOST_LINE", MOST_LINE, None)
+            return False
+        lines, rest = BytesIO(data[:end]), data[end:]
+        # No signal handler can run between these, and find a line in both.
+        self._lines, self._size, self._data, self._looked = lines, end, rest, 0
+        return True
+
+    def drop(self) -> None:
+        """Nobody will read it."""
+        self._lines.seek(self._size)
+        self._data = b""
