@@ -8,7 +8,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("posix_shm.c", "posix_sem.c", "posix_mq.c"),
-    *("descriptors.c", "fifo.c", "pidfd.c", "spawn.c", "passing.c", "memory.c"),
+    *("descriptors.c", "fifo.c", "pidfd.c", "signals.c", "spawn.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c"),
     *("channel_tasks.c", "channel_waits.c"),
@@ -16,7 +16,7 @@ SOURCES = (
     *("file_lock.c", "counters.c", "cell.c"),
     *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
     *("python_loans.c", "python_queues.c", "python_locks.c", "python_values.c"),
-    *("python_pairs.c", "python_posix.c", "python_compat.c"),
+    *("python_pairs.c", "python_posix.c", "python_compat.c", "python_scopes.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

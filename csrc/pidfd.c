@@ -41,13 +41,10 @@ int pyipc_now_pidfd_send(const int32_t *fd, int signal_number)
 
 /* How a child of ours has ended: -EAGAIN while it runs, -ECHILD of a process that is no child of
  * ours, or that somebody has reaped.  Without reap it stays a zombie, for whom it belongs to. */
-int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit)
+static int status_of(idtype_t by, int number, int reap, struct pyipc_exit *ret_exit)
 {
 	siginfo_t info = { 0 };
-	int number = number_of(fd);
-	int64_t result = number < 0 ? -EBADF
-			 : neg_errno(waitid((idtype_t) BY_PIDFD, (id_t) number, &info,
-					    WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)));
+	int64_t result = neg_errno(waitid(by, (id_t) number, &info, WEXITED | WNOHANG | (reap ? 0 : WNOWAIT)));
 
 	if (result < 0)
 		return (int) result;
@@ -60,6 +57,19 @@ int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_e
 		.dumped = info.si_code == CLD_DUMPED,
 	};
 	return 0;
+}
+
+int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit)
+{
+	int number = number_of(fd);
+
+	return number < 0 ? -EBADF : status_of((idtype_t) BY_PIDFD, number, reap, ret_exit);
+}
+
+/* By the pid, which nobody else can have as long as the child is not reaped. */
+int pyipc_now_child_status(int pid, int reap, struct pyipc_exit *ret_exit)
+{
+	return pid <= 0 ? -EINVAL : status_of(P_PID, pid, reap, ret_exit);
 }
 
 /* Of a child that belongs to who calls: how it ended is kept in a record of its own, before the kernel

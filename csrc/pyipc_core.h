@@ -177,11 +177,13 @@ int pyipc_now_rwlock_release(struct pyipc_sync *s, int write);
 int pyipc_rwlock_release(struct pyipc_sync *s, int write, int64_t deadline_ns);
 int pyipc_now_rwlock_recovered(const struct pyipc_sync *s);
 
-/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c, python_locks.c) ---- */
+/* ---- what knows Python (hot_calls.c, python_descriptors.c, python_messages.c, python_locks.c,
+ * python_scopes.c) ---- */
 
 int pyipc_now_add_hot_calls(void);
 int pyipc_now_add_descriptors(void);
 int pyipc_now_add_lock_calls(void);
+int pyipc_now_add_scopes(void);
 
 /* ---- what all three System V families share ---- */
 
@@ -369,6 +371,31 @@ int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record);
 int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record);
 int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit);
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd);
+int pyipc_now_child_status(int pid, int reap, struct pyipc_exit *ret_exit);
+
+/* ---- signals (signals.c): a set of them has its lowest bit for signal 1 ---- */
+
+enum { PYIPC_BLOCK, PYIPC_UNBLOCK };
+
+/* As the kernel has it. */
+struct pyipc_disposition {
+    uint64_t handler, flags, restorer, mask;
+};
+
+struct pyipc_signal {
+    int32_t number, code, pid;
+    uint32_t uid;
+    int32_t value, status;
+};
+
+int pyipc_now_signal_get(int signal_number, struct pyipc_disposition *ret_disposition);
+int pyipc_now_signal_set(int signal_number, const struct pyipc_disposition *disposition);
+int pyipc_now_signal_mask(int how, uint64_t signals, uint64_t *ret_before);
+int pyipc_now_signal_send(int pid, int signal_number);
+int pyipc_now_signal_queue(int pid, int signal_number, int value);
+int pyipc_now_pidfd_queue(const int32_t *fd, int signal_number, int value);
+int pyipc_now_signalfd(uint64_t signals, int32_t *ret_fd);
+int pyipc_now_signalfd_read(const int32_t *fd, struct pyipc_signal *ret_signal);
 
 /* ---- programs in processes of their own (spawn.c) ---- */
 

@@ -81,7 +81,13 @@ class ProcessGoneError(IPCError, ProcessLookupError):
 
 
 class StatusLostError(IPCError, ChildProcessError):
-    """Somebody else has reaped this child, or SIGCHLD is ignored: nobody knows how it ended (ECHILD)."""
+    """Somebody else has reaped this child, or SIGCHLD is ignored: nobody knows how it ended (ECHILD).
+
+    Attributes:
+        pid: The pid that it had; 0 where it is in the message alone.
+    """
+
+    pid: int = 0
 
 
 class ProgramFailedError(IPCError):

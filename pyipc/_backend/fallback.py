@@ -14,6 +14,9 @@ here as far as it can be; the rest is `-ENOTSUP`:
 - locking a segment into memory; huge pages that are not reserved;
 - channels.
 
+Signals need more than the standard library has, by ctypes: without it, or on another machine than x86-64 and
+aarch64, there are no scopes of handlers, no deadlines, no queues and no values of signals.
+
 The standard library has what descriptors and memory need, but for a copy of another process's
 descriptor (pidfd_getfd(2)), and eventfds before Python 3.10. What it loses is mended too: received
 descriptors that would outlive an exec, messages cut without a word, numbers that a signal handler
@@ -56,6 +59,8 @@ from .fallback_posix_objects import posix
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
+from .fallback_signals import *
+from .fallback_signals import HAS_SYSTEM_CALLS
 from .fallback_spawn import *
 from .fallback_values import *
 from .fallback_waits import *
@@ -88,6 +93,7 @@ _CAPABILITIES = {
     "posix.message_queues": posix is not None,
     "posix.semaphores": posix is not None,
     "posix.unnamed_semaphores": False,
+    "signals": HAS_SYSTEM_CALLS,
     "processes.moved_descriptors": False,
     "channels": False,
     "sync.counters": False,

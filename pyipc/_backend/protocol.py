@@ -31,6 +31,12 @@ Credentials = tuple[int, int, int]
 # pid, exit code or -1, signal or 0, whether it dumped core
 Exit = tuple[int, int, int, bool]
 
+# What happens at a signal, as the kernel has it: handler (0: default, 1: ignored), flags, restorer, mask
+Disposition = tuple[int, int, int, int]
+
+# Its number, code (siginfo), the sender's pid and uid, the value, the status of a child
+SignalFields = tuple[int, int, int, int, int, int]
+
 # Data, how many bytes that are (one more if some were cut off), handles, credentials, pidfd, the
 # sender's address; and of a message that has lost descriptors LOST or LOST_TABLE_FULL, with how many
 # came and are closed.
@@ -346,6 +352,49 @@ class DescriptorOps(Protocol):
 
     def now_pidfd_getfd(self, into: Any, pidfd: Any, theirs: int) -> int:
         """A copy of a descriptor of that process."""
+
+
+class SignalOps(Protocol):
+    """Signals: sigaction(2), sigprocmask(2), sigqueue(3), signalfd(2).
+
+    A set of them has its lowest bit for signal 1.
+    """
+
+    BLOCK: int
+    UNBLOCK: int
+
+    def now_signal_get(self, number: int) -> Union[int, Disposition]:
+        """What happens at this signal."""
+
+    def now_signal_set(self, number: int, disposition: Disposition) -> int:
+        """Let that happen; a handler only as `now_signal_get` has given it."""
+
+    def now_signal_mask(self, how: int, signals: int) -> int:
+        """Let this thread BLOCK or UNBLOCK these: what it blocked before."""
+
+    def now_signal_send(self, pid: int, number: int) -> int:
+        """kill(2); of a negative pid, to that group, of 0 to our own."""
+
+    def now_signal_queue(self, pid: int, number: int, value: int) -> int:
+        """Send it with a value; -EAGAIN if too many wait already."""
+
+    def now_pidfd_queue(self, pidfd: Any, number: int, value: int) -> int:
+        """The same, to that process."""
+
+    def now_signalfd(self, into: Any, signals: int) -> int:
+        """What these can be read from."""
+
+    def now_signalfd_read(self, signalfd: Any) -> Union[int, SignalFields]:
+        """Take one; -EAGAIN if none waits."""
+
+    def now_child_status(self, pid: int, reap: bool) -> Union[int, Exit]:
+        """How a child of ours ended, by its pid; -EAGAIN while it runs, -ECHILD of others."""
+
+    def sure_exit(self, cls: Class) -> Class:
+        """A class decorator: let C stand in for `__exit__`, where it can, and call `_leave` until `_left`.
+
+        No signal handler that raises can keep it from that.
+        """
 
 
 class SpawnOps(Protocol):
@@ -882,6 +931,7 @@ class Backend(
     SemaphoreOps,
     QueueOps,
     DescriptorOps,
+    SignalOps,
     SpawnOps,
     PassingOps,
     MemoryOps,

@@ -63,6 +63,10 @@ NEEDS = {
     "Messages through memory": "channels",
     "A sender is killed": "channels",
     "A receiver is killed with a message": "channels",
+    "Out of any wait": "signals",
+    "Signals as data": "signals",
+    "Who is alive": None,
+    "Children, and no others": None,
 }
 WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type", "A text for each reader")
 if os.uname().machine in fds_partners.SENDMSG:
@@ -212,6 +216,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
         "A pipeline, and how each ended",
         "Its owner dies",
         "Messages through memory",
+        "Out of any wait",
     ]
     assert [line for line in lines if line.startswith("1. ")] == [f"1. {name}" for name in firsts]
     times = {line.rindex(" ms") for line in lines if line.endswith(" ms")}

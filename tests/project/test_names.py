@@ -20,7 +20,7 @@ CHAPTERS = [
         "pyipc.fifos",
         "pyipc.memory",
     ),
-    *("pyipc.posix", "pyipc.sync"),
+    *("pyipc.posix", "pyipc.signals", "pyipc.sync"),
     "pyipc.sysv",
 ]
 
