@@ -81,9 +81,10 @@ def _valid(number: int) -> int:
 def needed(identity: Identity) -> Identity:
     """Without groups that we are in already: to set them takes a privilege, also if nothing changes."""
     uid, gid, groups = identity
-    if groups is not None and gid in (_SAME, os.getgid()):
-        ours = os.getgid()  # it may be listed among the supplementary ones, too, which changes nothing
-        if {*groups, ours} == {*os.getgroups(), ours}:
+    if groups is not None:
+        # Who keeps the group may have it among the supplementary ones, too, or not: it is the same.
+        kept = {os.getgid()} if gid in (_SAME, os.getgid()) else set()
+        if {*groups} | kept == {*os.getgroups()} | kept:
             groups = None
     return uid, gid, groups
 
