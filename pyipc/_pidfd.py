@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from errno import EBADF, ECHILD, EINTR, EINVAL, ENOENT, ETIMEDOUT
+from errno import EBADF, ECHILD, EINTR, ENOENT, ETIMEDOUT
 
 from . import _deadline
 from ._backend import ops
-from ._descriptor import Handle, WaitedHandle
+from ._descriptor import Handle, WaitedHandle, pid_of
 from .errors import check
 
 TYPE_CHECKING = False
@@ -49,19 +49,7 @@ class Pidfd(WaitedHandle):
     @property
     def pid(self) -> int:
         """Its pid as this process sees it: -1 once it was reaped, 0 in a foreign pid namespace."""
-        doing = "find the pid of"
-        try:
-            with open(f"/proc/self/fdinfo/{self.fileno()}") as lines:
-                for line in lines:
-                    if line.startswith("Pid:"):
-                        return int(line[4:])
-        except FileNotFoundError:
-            raise self._error(-EBADF, doing) from None
-        except OSError as problem:
-            if problem.filename is None:  # a signal handler's
-                raise
-            raise self._error(-(problem.errno or EBADF), doing) from problem
-        raise self._error(-EINVAL, doing)
+        return pid_of(self)
 
     def send(self, signal: int) -> None:
         """Send it a signal; 0 sends none, and tells whether one could (pidfd_send_signal(2)).

@@ -6,11 +6,11 @@ import os
 from _signal import SIGKILL
 from _thread import get_native_id
 from _warnings import warn
-from errno import E2BIG, EACCES, EAGAIN, ECHILD, ENOENT, ESRCH
+from errno import E2BIG, EACCES, EAGAIN, EBADF, ECHILD, ENOENT, ESRCH
 
 from . import _deadline
 from ._backend import ops
-from ._descriptor import WaitedHandle
+from ._descriptor import WaitedHandle, pid_of
 from ._exit import Exit
 from ._keeper import in_a_lasting_thread
 from ._privileges import UNCHANGED, needed
@@ -134,7 +134,7 @@ class Child(WaitedHandle):
         """
         if not self._leads:
             return self.send(signal)
-        if self.exit is None and not self.closed and ops.now_pidfd_send(self, 0) != -ESRCH:
+        if self.exit is None and self.pid > 0 and ops.now_pidfd_send(self, 0) not in (-ESRCH, -EBADF):
             try:
                 os.killpg(self.pid, signal)  # not reaped: nobody else can have this number
             except ProcessLookupError:
@@ -145,6 +145,8 @@ class Child(WaitedHandle):
 
     def kill(self) -> None:
         """SIGKILL it, and the process group that it leads."""
+        if not self.pid and not self.closed:  # a signal handler has raised before it was here
+            self.pid = pid_of(self)
         self.send_group(SIGKILL)
         self.send(SIGKILL)
 
@@ -244,6 +246,7 @@ def spawn(
     place = None if directory is None else _encoded((directory,))[0]
     if child is None:
         child = Child.unborn()
+    child._leads = new_session or process_group == OWN_GROUP
     arguments = (
         child,
         paths,
@@ -264,7 +267,6 @@ def spawn(
             result = ops.spawn(*arguments)
         if isinstance(result, int):
             child.pid = result
-            child._leads = new_session or process_group == OWN_GROUP
     except BaseException:  # a signal handler's: what it has begun is undone
         child.close()
         raise
