@@ -345,6 +345,13 @@ int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd);
 int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value);
 int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value);
 
+/* ---- pseudo-terminals (terminal.c) ---- */
+
+int pyipc_pty_open(int32_t *ret_fd);
+int pyipc_pty_peer(const int32_t *master, int32_t *ret_fd);
+int pyipc_now_pty_read(const int32_t *master, char *buffer, int size);
+int64_t pyipc_now_pty_write(const int32_t *master, const char *data, uint64_t size);
+
 /* ---- processes by descriptor (pidfd.c) ---- */
 
 struct pyipc_exit {

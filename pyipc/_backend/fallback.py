@@ -56,6 +56,7 @@ from .fallback_posix_objects import posix
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
+from .fallback_terminals import *
 from .fallback_values import *
 from .fallback_waits import *
 

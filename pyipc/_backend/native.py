@@ -18,6 +18,7 @@ from .native_memory import *
 from .native_passing import *
 from .native_posix import *
 from .native_sysv import *
+from .native_terminals import *
 from .native_values import *
 
 TYPE_CHECKING = False

@@ -327,6 +327,22 @@ class DescriptorOps(Protocol):
         """A copy of a descriptor of that process."""
 
 
+class TerminalOps(Protocol):
+    """Pseudo-terminals: pty(7)."""
+
+    def pty_open(self, into: Any) -> int:
+        """A new one's master, which never blocks; -ENOSPC of kernel.pty.max."""
+
+    def pty_peer(self, into: Any, master: Any) -> int:
+        """The terminal of this master; it becomes nobody's controlling terminal by this."""
+
+    def now_pty_read(self, master: Any) -> Union[int, bytes]:
+        """What was written there; -EAGAIN if nothing was, b"" if nobody has it open any more."""
+
+    def now_pty_write(self, master: Any, data: Any) -> int:
+        """Type so many of these bytes; -EAGAIN if there is no room, -EPIPE if nobody has it open."""
+
+
 class PassingOps(Protocol):
     """Descriptors over Unix sockets: unix(7), cmsg(3)."""
 
@@ -821,6 +837,7 @@ class Backend(
     SemaphoreOps,
     QueueOps,
     DescriptorOps,
+    TerminalOps,
     PassingOps,
     MemoryOps,
     PosixOps,
