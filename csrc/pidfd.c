@@ -62,6 +62,41 @@ int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_e
 	return 0;
 }
 
+/* Of a child that belongs to who calls: how it ended is kept in a record of its own, before the kernel
+ * forgets it and before Python can run.  Other threads may look at the record at any time: its pid comes
+ * last, and who sees that sees all.  -ECHILD says that another thread has reaped it, or a stranger. */
+int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record)
+{
+	struct pyipc_exit end;
+	int result = pyipc_now_pidfd_status(fd, 1, &end);
+
+	if (result < 0)
+		return result;
+	record->code = end.code;
+	record->signal = end.signal;
+	record->dumped = end.dumped;
+	__atomic_store_n(&record->pid, end.pid, __ATOMIC_RELEASE);	/* pairs with the acquire below */
+	return 0;
+}
+
+int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record)
+{
+	int result = pyipc_fd_wait(number_of(fd), PYIPC_READABLE, deadline_ns);
+
+	return result < 0 ? result : pyipc_now_child_reap(fd, record);
+}
+
+/* -EAGAIN while the record is empty: its pid is 0. */
+int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit)
+{
+	int pid = __atomic_load_n(&record->pid, __ATOMIC_ACQUIRE);
+
+	if (pid == 0)
+		return -EAGAIN;
+	*ret_exit = *record;
+	return 0;
+}
+
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd)
 {
 	/* CLOEXEC, says pidfd_getfd(2). */

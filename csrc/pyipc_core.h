@@ -364,7 +364,51 @@ struct pyipc_exit {
 int pyipc_now_pidfd_open(int pid, int32_t *ret_fd);
 int pyipc_now_pidfd_send(const int32_t *fd, int signal_number);
 int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit);
+int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record);
+int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record);
+int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit);
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd);
+
+/* ---- programs in processes of their own (spawn.c) ---- */
+
+enum {
+    PYIPC_SPAWN_NEW_SESSION = 1,
+    PYIPC_SPAWN_OWN_TERMINAL = 2,
+    PYIPC_SPAWN_DIE_WITH_PARENT = 4,
+};
+
+/* In this order. */
+enum {
+    PYIPC_SPAWN_CLONE,
+    PYIPC_SPAWN_DESCRIPTORS,
+    PYIPC_SPAWN_SESSION,
+    PYIPC_SPAWN_GROUP,
+    PYIPC_SPAWN_TERMINAL,
+    PYIPC_SPAWN_USER,
+    PYIPC_SPAWN_DIRECTORY,
+    PYIPC_SPAWN_PARENT,
+    PYIPC_SPAWN_EXEC,
+};
+
+/* Strings lie one after another. Where a number is -1, nothing changes. */
+struct pyipc_spawn {
+    const char *paths, *words, *variables;
+    uint32_t path_count, word_count, variable_count;
+    char **room;                /* for as many pointers as these are, and three more */
+    const char *directory;
+    int32_t *sources;           /* is written to */
+    const int32_t *targets;
+    uint32_t moves;
+    int32_t flags;
+    int32_t process_group;      /* 0 is one of its own */
+    int32_t umask;
+    int64_t uid, gid;
+    const uint32_t *groups;
+    int32_t group_count;
+    int32_t step;               /* is written to: the one that failed */
+};
+
+int64_t pyipc_spawn(struct pyipc_spawn *plan, int32_t *ret_pidfd);
 
 /* ---- descriptors over Unix sockets (passing.c) ---- */
 

@@ -25,6 +25,7 @@ __all__ = (
     "PeerGoneError",
     "ProcessGoneError",
     "RemovedError",
+    "StatusLostError",
     "TimedOutError",
     "UnsupportedError",
     "WouldBlockError",
@@ -72,6 +73,10 @@ class PeerGoneError(IPCError, BrokenPipeError, EOFError):
 
 class ProcessGoneError(IPCError, ProcessLookupError):
     """The process has ended, and its parent knows (ESRCH)."""
+
+
+class StatusLostError(IPCError, ChildProcessError):
+    """Somebody else has reaped this child, or SIGCHLD is ignored: nobody knows how it ended (ECHILD)."""
 
 
 class ClosedError(IPCError, ValueError):

@@ -56,6 +56,7 @@ from .fallback_posix_objects import posix
 from .fallback_queues import *
 from .fallback_segments import *
 from .fallback_semaphores import *
+from .fallback_spawn import *
 from .fallback_terminals import *
 from .fallback_values import *
 from .fallback_waits import *
@@ -88,6 +89,7 @@ _CAPABILITIES = {
     "posix.message_queues": posix is not None,
     "posix.semaphores": posix is not None,
     "posix.unnamed_semaphores": False,
+    "processes.moved_descriptors": False,
     "channels": False,
     "sync.counters": False,
     "sync.latest": False,

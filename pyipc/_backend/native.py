@@ -17,6 +17,7 @@ from .native_member import *
 from .native_memory import *
 from .native_passing import *
 from .native_posix import *
+from .native_spawn import *
 from .native_sysv import *
 from .native_terminals import *
 from .native_values import *
@@ -49,6 +50,7 @@ _CAPABILITIES = (
     "posix.message_queues",
     "posix.semaphores",
     "posix.unnamed_semaphores",
+    "processes.moved_descriptors",
     "channels",
     "sync.counters",
     "sync.latest",

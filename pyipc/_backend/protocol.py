@@ -343,6 +343,49 @@ class TerminalOps(Protocol):
         """Type so many of these bytes; -EAGAIN if there is no room, -EPIPE if nobody has it open."""
 
 
+class SpawnOps(Protocol):
+    """Programs in processes of their own: clone(2), execve(2)."""
+
+    SPAWN_NEW_SESSION: int
+    SPAWN_OWN_TERMINAL: int
+    SPAWN_DIE_WITH_PARENT: int
+
+    def spawn(
+        self,
+        into: Any,
+        paths: Sequence[bytes],
+        words: Sequence[bytes],
+        variables: Sequence[bytes],
+        directory: Optional[bytes],
+        moves: dict[int, int],
+        flags: int,
+        process_group: int,
+        umask: int,
+        uid: int,
+        gid: int,
+        groups: Optional[Sequence[int]],
+    ) -> Union[int, tuple[int, str]]:
+        """A child's pid, who is the program by now; or `-errno`, and at which step.
+
+        Its pidfd goes *into* a handle. *moves* says which of our descriptors become which of its own, and
+        it has no others but 0, 1 and 2. The steps, in this order: "clone", "descriptors", "session", "group",
+        "terminal" (descriptor 0 becomes its controlling one), "user" (verified), "directory", "parent" (whose
+        thread's end kills it), "exec" (of the first of *paths* that is there). -1, and None, change nothing.
+        """
+
+    def child_record(self) -> Any:
+        """Where the end of a child of ours will be kept; empty."""
+
+    def child_wait(self, child: Any, record: Any, deadline: int) -> int:
+        """Wait until it has ended, and reap it into the record; -ECHILD: somebody else has reaped it."""
+
+    def now_child_reap(self, child: Any, record: Any) -> int:
+        """The same; -EAGAIN while it runs."""
+
+    def now_child_exit(self, record: Any) -> Union[int, Exit]:
+        """What is in the record; -EAGAIN if nothing."""
+
+
 class PassingOps(Protocol):
     """Descriptors over Unix sockets: unix(7), cmsg(3)."""
 
@@ -838,6 +881,7 @@ class Backend(
     QueueOps,
     DescriptorOps,
     TerminalOps,
+    SpawnOps,
     PassingOps,
     MemoryOps,
     PosixOps,

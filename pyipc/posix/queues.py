@@ -5,7 +5,20 @@ from __future__ import annotations
 import os
 from _functools import partial
 from _weakref import ref
-from errno import EACCES, EAGAIN, EBADF, EBUSY, EEXIST, EINTR, EINVAL, EMFILE, EMSGSIZE, ENOENT, ENOSPC, ETIMEDOUT
+from errno import (
+    EACCES,
+    EAGAIN,
+    EBADF,
+    EBUSY,
+    EEXIST,
+    EINTR,
+    EINVAL,
+    EMFILE,
+    EMSGSIZE,
+    ENOENT,
+    ENOSPC,
+    ETIMEDOUT,
+)
 from time import monotonic_ns
 
 from .. import _deadline, _named

@@ -69,10 +69,10 @@ def spawn(
             child = _spawn.spawn(
                 [os.fspath(word) for word in argv],
                 env=env,
-                cwd=cwd,
+                directory=cwd,
                 descriptors={0: number, 1: number, 2: number},
                 new_session=True,
-                controlling_terminal=True,
+                own_terminal=True,
             )
     except BaseException:  # a signal handler's too
         master.close()

@@ -1,0 +1,219 @@
+"""Programs in processes of their own, over `subprocess`; see fallback.py."""
+
+from __future__ import annotations
+
+import _signal  # `signal` brings enum
+import os
+from errno import EAGAIN, EIO, ENOENT, ENOMEM, ENOTDIR, ENOTSUP, EPERM
+
+from .fallback_descriptors import READABLE, fd_wait, now_pidfd_open, now_pidfd_status
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    from .protocol import Exit
+
+__all__ = (
+    "SPAWN_DIE_WITH_PARENT",
+    "SPAWN_NEW_SESSION",
+    "SPAWN_OWN_TERMINAL",
+    "child_record",
+    "child_wait",
+    "now_child_exit",
+    "now_child_reap",
+    "spawn",
+)
+
+SPAWN_NEW_SESSION = 1
+SPAWN_OWN_TERMINAL = 2
+SPAWN_DIE_WITH_PARENT = 4
+
+_STANDARD = 3  # descriptors: input, output, errors
+_PR_SET_PDEATHSIG = 1
+
+
+def spawn(
+    into: Any,
+    paths: Sequence[bytes],
+    words: Sequence[bytes],
+    variables: Sequence[bytes],
+    directory: bytes | None,
+    moves: dict[int, int],
+    flags: int,
+    process_group: int,
+    umask: int,
+    uid: int,
+    gid: int,
+    groups: Sequence[int] | None,
+) -> int | tuple[int, str]:
+    extra = {to: number for to, number in moves.items() if to >= _STANDARD}
+    if any(to != number for to, number in extra.items()):
+        return -ENOTSUP, "descriptors"
+    steps = _Steps(flags, process_group, uid, gid, groups, directory)
+    standard = dict(zip(("stdin", "stdout", "stderr"), map(moves.get, range(_STANDARD))))
+    options = dict(
+        standard,
+        args=list(words),
+        env=dict(variable.partition(b"=")[::2] for variable in variables),
+        pass_fds=tuple(extra),
+        start_new_session=bool(flags & SPAWN_NEW_SESSION),
+        umask=umask,
+        preexec_fn=steps.taken if steps else None,
+    )
+    try:
+        child = _first(paths, options, steps)
+    finally:
+        steps.close()
+    if isinstance(child, tuple):
+        return child
+    child.returncode = 0  # it has no claim to its end: that is the handle's
+    result = now_pidfd_open(into, child.pid)
+    if result < 0:
+        os.kill(child.pid, _signal.SIGKILL)
+        os.waitpid(child.pid, 0)
+        return result, "clone"
+    return child.pid
+
+
+def _first(
+    paths: Sequence[bytes], options: dict[str, Any], steps: _Steps
+) -> subprocess.Popen[bytes] | tuple[int, str]:
+    import subprocess
+
+    failed = (-ENOENT, "exec")
+    for path in paths:
+        try:
+            return subprocess.Popen(executable=path, **options)
+        except OSError as problem:
+            number = problem.errno or EIO
+            if number in (EAGAIN, ENOMEM):
+                return -number, "clone"
+            if number not in (ENOENT, ENOTDIR):
+                failed = -number, "exec"
+        except subprocess.SubprocessError:
+            return steps.failed()
+    return failed
+
+
+class _Steps:
+    """What the child does before it executes the program, and where it stopped.
+
+    In Python, after a fork, which is why this is done only where `subprocess` has no word for it.
+    """
+
+    def __init__(
+        self,
+        flags: int,
+        process_group: int,
+        uid: int,
+        gid: int,
+        groups: Sequence[int] | None,
+        directory: bytes | None,
+    ) -> None:
+        self._steps: list[tuple[str, Callable[[], object]]] = []
+        self._news: tuple[int, int] | None = None
+        if process_group >= 0:
+            self._steps.append(("group", lambda: os.setpgid(0, process_group)))
+        if flags & SPAWN_OWN_TERMINAL:
+            self._steps.append(("terminal", _take_terminal))
+        if groups is not None or uid >= 0 or gid >= 0:
+            self._steps.append(("user", lambda: _become(uid, gid, groups)))
+        if directory is not None:
+            self._steps.append(("directory", lambda: os.chdir(directory)))
+        if flags & SPAWN_DIE_WITH_PARENT:
+            self._steps.append(("parent", _die_with(os.getpid())))
+        if _signal.pthread_sigmask(_signal.SIG_BLOCK, ()):
+            self._steps.append(("exec", lambda: _signal.pthread_sigmask(_signal.SIG_SETMASK, ())))
+        if self._steps:
+            self._news = os.pipe()
+
+    def __bool__(self) -> bool:
+        return bool(self._steps)
+
+    def taken(self) -> None:
+        """In the child."""
+        for name, take in self._steps:
+            try:
+                take()
+            except OSError as problem:
+                assert self._news is not None
+                os.write(self._news[1], f"{problem.errno} {name}".encode())
+                raise
+
+    def failed(self) -> tuple[int, str]:
+        """In the parent."""
+        assert self._news is not None
+        os.set_blocking(self._news[0], False)
+        number, _, name = os.read(self._news[0], 100).decode().partition(" ")
+        return -int(number), name
+
+    def close(self) -> None:
+        for number in self._news or ():
+            os.close(number)
+
+
+def _take_terminal() -> None:
+    from fcntl import ioctl
+    from termios import TIOCSCTTY
+
+    ioctl(0, TIOCSCTTY, 0)
+
+
+def _become(uid: int, gid: int, groups: Sequence[int] | None) -> None:
+    """As csrc/spawn.c, whose order and checks these are."""
+    if groups is not None:
+        os.setgroups(groups)
+    if gid >= 0:
+        os.setresgid(gid, gid, gid)
+    if uid >= 0:
+        os.setresuid(uid, uid, uid)
+    wrong = (gid >= 0 and set(os.getresgid()) != {gid}) or (uid >= 0 and set(os.getresuid()) != {uid})
+    if wrong or (uid > 0 and _can_be_root()):
+        raise PermissionError(EPERM, os.strerror(EPERM))
+
+
+def _can_be_root() -> bool:
+    try:
+        os.setresuid(-1, 0, -1)
+    except PermissionError:
+        return False
+    return True
+
+
+def _die_with(parent: int) -> Callable[[], None]:
+    import ctypes
+
+    prctl = ctypes.CDLL(None, use_errno=True).prctl  # made ready before the fork
+
+    def ask() -> None:
+        if prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+        if os.getppid() != parent:
+            os._exit(127)
+
+    return ask
+
+
+def child_record() -> Any:
+    return []
+
+
+def child_wait(child: Any, record: Any, deadline: int) -> int:
+    result = fd_wait(child._number, READABLE, deadline)
+    return result if result < 0 else now_child_reap(child, record)
+
+
+def now_child_reap(child: Any, record: Any) -> int:
+    ended = now_pidfd_status(child, False)
+    if isinstance(ended, int):
+        return ended
+    record.append(ended)  # before it is forgotten: a signal handler may raise between any two steps
+    now_pidfd_status(child, True)
+    return 0
+
+
+def now_child_exit(record: Any) -> int | Exit:
+    return record[0] if record else -EAGAIN

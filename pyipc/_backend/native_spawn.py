@@ -1,0 +1,90 @@
+"""Programs in processes of their own, over the compiled core; see native.py."""
+
+from __future__ import annotations
+
+from .native_core import ffi, lib
+from .native_descriptors import cell
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from .protocol import Exit
+
+__all__ = (
+    "SPAWN_DIE_WITH_PARENT",
+    "SPAWN_NEW_SESSION",
+    "SPAWN_OWN_TERMINAL",
+    "child_record",
+    "child_wait",
+    "now_child_exit",
+    "now_child_reap",
+    "spawn",
+)
+
+SPAWN_NEW_SESSION = lib.PYIPC_SPAWN_NEW_SESSION
+SPAWN_OWN_TERMINAL = lib.PYIPC_SPAWN_OWN_TERMINAL
+SPAWN_DIE_WITH_PARENT = lib.PYIPC_SPAWN_DIE_WITH_PARENT
+
+_STEPS = {
+    lib.PYIPC_SPAWN_CLONE: "clone",
+    lib.PYIPC_SPAWN_DESCRIPTORS: "descriptors",
+    lib.PYIPC_SPAWN_SESSION: "session",
+    lib.PYIPC_SPAWN_GROUP: "group",
+    lib.PYIPC_SPAWN_TERMINAL: "terminal",
+    lib.PYIPC_SPAWN_USER: "user",
+    lib.PYIPC_SPAWN_DIRECTORY: "directory",
+    lib.PYIPC_SPAWN_PARENT: "parent",
+    lib.PYIPC_SPAWN_EXEC: "exec",
+}
+
+
+def spawn(
+    into: Any,
+    paths: Sequence[bytes],
+    words: Sequence[bytes],
+    variables: Sequence[bytes],
+    directory: bytes | None,
+    moves: dict[int, int],
+    flags: int,
+    process_group: int,
+    umask: int,
+    uid: int,
+    gid: int,
+    groups: Sequence[int] | None,
+) -> int | tuple[int, str]:
+    # What a struct points to must be kept by somebody: these, until the call is over.
+    texts = [ffi.from_buffer(b"\0".join((*strings, b""))) for strings in (paths, words, variables)]
+    room = ffi.new("char *[]", len(paths) + len(words) + len(variables) + 3)
+    sources, targets = ffi.new("int32_t[]", list(moves.values())), ffi.new("int32_t[]", list(moves))
+    listed = ffi.new("uint32_t[]", groups or 1)
+    place = ffi.NULL if directory is None else ffi.from_buffer(directory + b"\0")
+    plan = ffi.new("struct pyipc_spawn *")
+    plan.paths, plan.words, plan.variables = texts
+    plan.path_count, plan.word_count, plan.variable_count = len(paths), len(words), len(variables)
+    plan.room, plan.directory = room, place
+    plan.sources, plan.targets, plan.moves = sources, targets, len(moves)
+    plan.flags, plan.process_group, plan.umask = flags, process_group, umask
+    plan.uid, plan.gid = uid, gid
+    plan.groups, plan.group_count = listed, -1 if groups is None else len(groups)
+    result: int = lib.pyipc_spawn(plan, cell(into))
+    return result if result > 0 else (result, _STEPS[plan.step])
+
+
+def child_record() -> Any:
+    return ffi.new("struct pyipc_exit *")
+
+
+def child_wait(child: Any, record: Any, deadline: int) -> int:
+    return lib.pyipc_child_wait(cell(child), deadline, record)
+
+
+def now_child_reap(child: Any, record: Any) -> int:
+    return lib.pyipc_now_child_reap(cell(child), record)
+
+
+def now_child_exit(record: Any) -> int | Exit:
+    e = ffi.new("struct pyipc_exit *")
+    result = lib.pyipc_now_child_exit(record, e)
+    return result if result < 0 else (e.pid, e.code, e.signal, bool(e.dumped))

@@ -1,0 +1,328 @@
+"""Programs in processes of their own (docs/design/processes.md)."""
+
+from __future__ import annotations
+
+import os
+from _signal import SIGKILL
+from _thread import get_native_id
+from errno import E2BIG, EACCES, EAGAIN, EBADF, ECHILD, ENOENT, EPERM
+
+from . import _deadline
+from ._backend import ops
+from ._descriptor import WaitedHandle
+from ._exit import Exit
+from ._keeper import in_a_lasting_thread
+from .errors import StatusLostError, error, limit_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, Union
+
+    from .errors import IPCError
+
+    Word = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
+    # uid, gid, supplementary groups; -1 and None change nothing
+    Identity = tuple[int, int, Union[Sequence[int], None]]
+
+OWN_GROUP = 0
+_SAME = -1
+_NOBODY_ELSE: Identity = (_SAME, _SAME, None)
+
+_MOST_STRING = 131072  # MAX_ARG_STRLEN, of one argument or variable with its NUL (execve(2))
+
+
+class Child(WaitedHandle):
+    """A child of this process, by its pidfd: reaped once, by this handle; killed by `close()` if it runs.
+
+    Readable, for select(2) and the like, once it has ended.
+
+    Attributes:
+        pid: Its pid.
+    """
+
+    __slots__ = ("_end", "_leads", "_parent", "pid")
+    kind = "child"
+    pid: int
+    _end: Any  # the record of how it ended
+    _leads: bool  # whether a process group has its pid for a number
+    _parent: int  # whose child it is
+
+    def __init__(self) -> None:
+        raise TypeError("a child is what starting a program gives")
+
+    @classmethod
+    def _born(cls, leads: bool) -> Child:
+        child = cls._empty()
+        child.pid, child._leads, child._parent = 0, leads, os.getpid()
+        child._end = ops.child_record()
+        return child
+
+    @property
+    def exit(self) -> Exit | None:
+        """How it ended; None as long as nobody has waited for it."""
+        end = ops.now_child_exit(self._end)
+        return None if isinstance(end, int) else Exit(*end)
+
+    def poll(self) -> Exit | None:
+        """How it ended, which lets the kernel forget it; None while it runs.
+
+        Raises:
+            StatusLostError: Somebody else has reaped it.
+        """
+        ended = self.exit
+        if ended is None:
+            result = ops.now_child_reap(self, self._end)
+            if result != -EAGAIN:
+                return self._ended(result, "learn how it ended from")
+        return ended
+
+    def wait(self, timeout: float | None = None) -> Exit:
+        """Wait until it has ended, and let the kernel forget it.
+
+        Raises:
+            WouldBlockError: With `timeout=0`: it is running.
+            TimedOutError: It did not end in time.
+            StatusLostError: Somebody else has reaped it.
+        """
+        ended = self.exit
+        if ended is not None:
+            return ended
+        result = ops.now_child_reap(self, self._end)
+        if result == -EAGAIN:
+            result = self._wait(lambda until: ops.child_wait(self, self._end, until), timeout, "wait for")
+        return self._ended(result, "wait for")
+
+    def _ended(self, result: int, doing: str) -> Exit:
+        ended = self.exit
+        nap = 0.0
+        while (
+            result == -ECHILD and ended is None and self._waiting
+        ):  # another thread is about to write it down
+            nap = _deadline.nap(nap, _deadline.FOREVER)
+            ended = self.exit
+        if ended is None:
+            raise self._error(result, doing)
+        return ended
+
+    def send(self, signal: int) -> None:
+        """Send it a signal; of one that has ended, do nothing.
+
+        Raises:
+            AccessError: It is another user's by now.
+        """
+        if self.exit is None and not self.closed:
+            result = ops.now_pidfd_send(self, signal)
+            if result < 0 and self.poll() is None:
+                raise self._error(result, f"send signal {int(signal)} to")
+
+    def send_group(self, signal: int) -> None:
+        """Send it to the whole process group that it leads, also to its own children.
+
+        Once it has been waited for, nobody: the group's number may be another's. And if it leads none, to
+        itself alone.
+        """
+        if not self._leads:
+            return self.send(signal)
+        if self.exit is None and not self.closed:
+            try:
+                os.killpg(self.pid, signal)  # not reaped: nobody else can have this number
+            except ProcessLookupError:
+                pass  # it, and all of them, have gone elsewhere
+            except PermissionError:
+                self.send(signal)
+        return None
+
+    def kill(self) -> None:
+        """SIGKILL it, and the process group that it leads."""
+        self.send_group(SIGKILL)
+        self.send(SIGKILL)
+
+    def close(self) -> None:
+        """Let go of it; kill it, its group, and reap it if nobody has waited for it yet.
+
+        In a process that was forked from its parent, only let go.
+        """
+        if self.exit is None and not self.closed and self._parent == os.getpid():
+            self.kill()
+            try:
+                self.wait()
+            finally:
+                super().close()
+        else:
+            super().close()
+
+    def _error(self, result: int, doing: str) -> IPCError:
+        if result == -ECHILD:
+            return StatusLostError(ECHILD, f"Somebody else has reaped it: {doing} {self}")
+        return super()._error(result, doing)
+
+    def __repr__(self) -> str:
+        if self.exit is not None:
+            return repr(self.exit)
+        return f"<child {self.pid}{' closed' if self.closed else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a child has one parent")
+
+
+def spawn(
+    words: Sequence[Word],
+    *,
+    env: Mapping[Any, Any] | None = None,
+    directory: Word | None = None,
+    descriptors: Mapping[int, int] | None = None,
+    new_session: bool = False,
+    own_terminal: bool = False,
+    process_group: int | None = None,
+    umask: int | None = None,
+    identity: Identity = _NOBODY_ELSE,
+    die_with_parent: bool = False,
+) -> Child:
+    """Start a program.
+
+    Args:
+        words: The program, looked for in the PATH of *env* unless it has a slash, and its arguments.
+        env: Its environment, whole; None is ours.
+        directory: Where it starts.
+        descriptors: Which of ours become which of its own; 0, 1 and 2 are ours unless they are named, and
+            /dev/null where we have none. It gets no others.
+        new_session: Let it lead a session of its own (setsid(2)).
+        own_terminal: Make its descriptor 0 the controlling terminal of that.
+        process_group: The one to join; `OWN_GROUP` is one of its own.
+        umask: Its file mode creation mask.
+        identity: Its uid, gid and supplementary groups.
+        die_with_parent: SIGKILL it when this process ends, however it does (prctl(2), PR_SET_PDEATHSIG).
+
+    Raises:
+        NotFoundError: There is no such program, or no interpreter for it, or no such directory.
+        AccessError: It may not be executed, or we may not become that user.
+        LimitError: Too many processes, or too long arguments.
+        ValueError: A NUL byte in a word.
+    """
+    encoded = _encoded(words)
+    environment = _OURS if env is None else {os.fsencode(k): os.fsencode(v) for k, v in env.items()}
+    flags = (
+        (ops.SPAWN_NEW_SESSION if new_session else 0)
+        | (ops.SPAWN_OWN_TERMINAL if own_terminal else 0)
+        | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
+    )
+    child = Child._born(leads=new_session or process_group == OWN_GROUP)
+    arguments = (
+        child,
+        _paths(encoded[0], environment),
+        encoded,
+        _variables(environment),
+        None if directory is None else _encoded((directory,))[0],
+        dict(descriptors or {}),
+        flags,
+        _SAME if process_group is None else process_group,
+        _SAME if umask is None else umask,
+        *identity,
+    )
+    try:
+        # The death of the thread that asked for it is what kills the child, not that of the process.
+        if die_with_parent and get_native_id() != os.getpid():
+            result = in_a_lasting_thread(ops.spawn, *arguments)
+        else:
+            result = ops.spawn(*arguments)
+        if isinstance(result, int):
+            child.pid = result
+    except BaseException:  # a signal handler's: what it has begun is undone
+        if not child.closed:
+            child.kill()
+            child.close()
+        raise
+    if isinstance(result, tuple):
+        raise _failed(*result, encoded, arguments[1], directory)
+    return child
+
+
+# ---- arguments ----
+
+# What `os.environb` is a view of, and keeps valid: each look through the view takes a microsecond.
+_OURS: Mapping[bytes, bytes] = getattr(os.environb, "_data", os.environb)
+
+
+def _encoded(words: Sequence[Word]) -> list[bytes]:
+    if isinstance(words, (str, bytes)):
+        raise TypeError(f"a program and its arguments, each by itself, not {words!r:.50}")
+    encoded = [os.fsencode(word) for word in words]
+    if not encoded or not encoded[0]:
+        raise ValueError("there is no program without a name")
+    if any(b"\0" in word for word in encoded):
+        raise ValueError(f"a NUL byte in {words!r:.100}")
+    return encoded
+
+
+def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
+    """Where it may be. Not in the current directory, which an empty part of PATH would mean."""
+    if b"/" in program:
+        return [program]
+    path = environment.get(b"PATH")
+    if path is None:
+        path = os.fsencode(os.defpath)
+    return [place + b"/" + program for place in path.split(b":") if place]
+
+
+def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
+    variables = [name + b"=" + value for name, value in environment.items()]
+    if environment is _OURS:
+        return variables
+    for name, value in environment.items():
+        if not name or b"=" in name or b"\0" in name or b"\0" in value:
+            raise ValueError(f"no variable of an environment: {name!r:.50}")
+    return variables
+
+
+# ---- errors ----
+
+
+def _failed(
+    result: int, step: str, words: list[bytes], paths: list[bytes], directory: Word | None
+) -> IPCError:
+    """What to raise for a program that could not be started."""
+    number, name = -result, os.fsdecode(words[0])
+    doing = f"start {name!r}"
+    if number == EAGAIN:
+        return limit_error(number, doing, "RLIMIT_NPROC", _most_processes(), None)
+    if number == E2BIG:
+        return _too_long(doing, words)
+    if step == "exec" and number == ENOENT and any(map(os.path.exists, paths)):
+        return error(number, f"{doing}: the interpreter in its first line")
+    if step == "exec" and number == EACCES and any(map(os.path.isdir, paths)):
+        return error(number, f"{doing}: it is a directory")
+    if step == "directory":
+        return error(number, f"{doing} in {os.fsdecode(directory or b'')!r}")
+    if step == "user":
+        return error(EPERM if number == EPERM else number, f"{doing} as another user")
+    if step == "descriptors" and number == EBADF:
+        return error(number, f"{doing}: give it a descriptor")
+    return error(number, doing if step == "exec" else f"{doing}: {_STEPS.get(step, step)}")
+
+
+_STEPS = {
+    "clone": "make a process",
+    "descriptors": "give it its descriptors",
+    "session": "make a session",
+    "group": "put it into a process group",
+    "terminal": "give it a controlling terminal",
+    "parent": "let it die with its parent",
+}
+
+
+def _most_processes() -> int:
+    from resource import RLIMIT_NPROC, getrlimit
+
+    return getrlimit(RLIMIT_NPROC)[0]
+
+
+def _too_long(doing: str, words: list[bytes]) -> IPCError:
+    longest = max(map(len, words))
+    if longest >= _MOST_STRING:
+        return limit_error(
+            E2BIG, f"{doing}: an argument of {longest} bytes", "MAX_ARG_STRLEN", _MOST_STRING, None
+        )
+    return limit_error(
+        E2BIG, f"{doing}: arguments and environment", "ARG_MAX", os.sysconf("SC_ARG_MAX"), None
+    )
