@@ -5,8 +5,9 @@ passwords, draws on the screen. `Terminal.send_line` types, `Terminal.expect` wa
 `Terminal.interact` gives it to whoever sits at our own terminal.
 """
 
+from .output import MAX_UNREAD
 from .patterns import EOF, TIMEOUT, WINDOW, Match
-from .terminal import MAX_UNREAD, Terminal, spawn
+from .terminal import Terminal, spawn
 
 __all__ = (
     "EOF",

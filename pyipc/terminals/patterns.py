@@ -85,11 +85,10 @@ class Match:
 
     def __getitem__(self, group: int | str) -> bytes | None:
         """A group by its number or name; 0 is all that matched."""
-        if isinstance(group, str):
-            group = (self._names or {})[group]
-        if group < 0:
+        number: int = (self._names or {})[group] if isinstance(group, str) else group
+        if number < 0:
             raise IndexError("no such group")
-        return self.groups[group - 1] if group else self.match
+        return self.groups[number - 1] if number else self.match
 
     def __repr__(self) -> str:
         return f"<match {self.index}: {self.match[:100]!r} after {self._start} bytes>"
