@@ -109,7 +109,7 @@ class Output:
         return self._take(match)
 
     def _take(self, match: Match) -> Match:
-        """Cut the output off after the match: copy what is less, so that many matches cost no more than one."""
+        """Cut the output off after the match: copy what is less, so that many matches cost as one."""
         output, end = self._unread, match._end
         if 2 * end >= len(output):
             self._unread = output[end:]
@@ -139,7 +139,7 @@ class Output:
 
     @property
     def _who(self) -> str:
-        return f"process {self.pid} ({self._name})"
+        return f"process {self._child.pid} ({self._name})"
 
     def _receive(self, deadline: int) -> int:
         """Read what is there, waiting for some: how much it was; 0 at the end, or -ETIMEDOUT."""

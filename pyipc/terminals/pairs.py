@@ -145,6 +145,7 @@ def raw(attributes: list[Any]) -> list[Any]:
 
 
 def attributes_of(number: int) -> list[Any]:
+    """tcgetattr(3)."""
     try:
         return termios.tcgetattr(number)
     except termios.error as problem:

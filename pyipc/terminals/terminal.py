@@ -32,11 +32,11 @@ _LOOK_AGAIN = 1.0
 
 
 class Terminal(Output):
-    """A program on a pseudo-terminal, and its output that nobody has taken yet.
+    r"""A program on a pseudo-terminal, and its output that nobody has taken yet.
 
     It is made by `spawn`. `with` ends the program, if it has not ended: it is hung up, and if that
     does not help, killed. What is typed can be text, which goes as UTF-8, or bytes; output is bytes, as it
-    came: a terminal turns the newlines that a program writes into "\\r\\n".
+    came: a terminal turns the newlines that a program writes into "\r\n".
 
     One thread at a time reads; another may type meanwhile.
 
@@ -146,9 +146,9 @@ class Terminal(Output):
         self.send(to_bytes(text) + b"\n", timeout)
 
     def send_control(self, key: str, timeout: float | None = None) -> None:
-        """Type a key with the control key: a letter, or one of `@[\\]^_?`.
+        r"""Type a key with the control key: a letter, or one of `@[\]^_?`.
 
-        To a terminal that is not in raw mode, "c" sends SIGINT, "z" SIGTSTP, "\\\\" SIGQUIT to all processes
+        To a terminal that is not in raw mode, "c" sends SIGINT, "z" SIGTSTP, "\" SIGQUIT to all processes
         in the foreground.
         """
         upper = key.upper()
@@ -197,7 +197,7 @@ class Terminal(Output):
             nap = 0.0 if came > 0 else _deadline.nap(nap, deadline)
 
     def set_raw(self) -> None:
-        """Let every byte through both ways as it is: no echo, no lines, no signals, no "\\r"."""
+        r"""Let every byte through both ways as it is: no echo, no lines, no signals, no "\r"."""
         self._master.set_raw()
 
     @property
@@ -220,9 +220,9 @@ class Terminal(Output):
     ) -> bool:
         """Give the program to whoever sits at our own terminal, until they type *escape* or it ends.
 
-        Our terminal is in raw mode meanwhile, and as it was before afterwards, whatever happens. Its changes of
-        size are passed on. Output that was not read yet is shown first. At the end of *input*, which need be no
-        terminal, end of file is typed.
+        Our terminal is in raw mode meanwhile, and as it was before afterwards, whatever happens. Its changes
+        of size are passed on. Output that was not read yet is shown first. At the end of *input*, which need
+        be no terminal, end of file is typed.
 
         Args:
             escape: One byte, by default control-]; None: there is none.
