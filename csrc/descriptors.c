@@ -191,12 +191,12 @@ int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value)
 	return result < 0 ? (int) result : 0;
 }
 
-/* A pipe whose ends never wait. */
-int pyipc_now_pipe(int32_t *ret_read, int32_t *ret_write)
+/* A pipe; its ends wait, or never do. */
+int pyipc_now_pipe(int waits, int32_t *ret_read, int32_t *ret_write)
 {
 	int ends[2];
 
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) == -1)
+	if (pipe2(ends, O_CLOEXEC | (waits ? 0 : O_NONBLOCK)) == -1)
 		return -errno;
 	*ret_read = ends[0];
 	*ret_write = ends[1];

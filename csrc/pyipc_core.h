@@ -340,7 +340,7 @@ int pyipc_now_fd_duplicate(int number, int32_t *ret_fd);
 int pyipc_now_fd_twin(const int32_t *fd, int32_t *ret_fd);
 int pyipc_fd_open(const char *path, int flags, int32_t *ret_fd);
 int pyipc_fd_wait(int number, int events, int64_t deadline_ns);
-int pyipc_now_pipe(int32_t *ret_read, int32_t *ret_write);
+int pyipc_now_pipe(int waits, int32_t *ret_read, int32_t *ret_write);
 int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd);
 int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value);
 int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value);

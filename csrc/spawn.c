@@ -364,12 +364,13 @@ static int64_t clone_child(struct child *child, int32_t *ret_pidfd)
 	return pid;
 }
 
-/* One that has failed, or that we cannot keep. */
+/* One that has failed, and exits; or that we cannot keep, since there is no pidfd. */
 static void end_child(pid_t pid, int32_t *pidfd)
 {
 	siginfo_t info;
 
-	(void) kill(pid, SIGKILL);	/* ours, and not reaped: the pid is its own */
+	if (*pidfd < 0)
+		(void) kill(pid, SIGKILL);
 	while (waitid(P_PID, (id_t) pid, &info, WEXITED) == -1 && errno == EINTR)
 		;
 	(void) pyipc_fd_close(pidfd);

@@ -52,9 +52,10 @@ class Child(WaitedHandle):
         raise TypeError("a child is what starting a program gives")
 
     @classmethod
-    def _born(cls, leads: bool) -> Child:
+    def unborn(cls) -> Child:
+        """One that `spawn()` will start; who has it already loses nothing, whatever a signal handler does."""
         child = cls._empty()
-        child.pid, child._leads, child._parent = 0, leads, os.getpid()
+        child.pid, child._leads, child._parent = 0, False, os.getpid()
         child._end = ops.child_record()
         return child
 
@@ -85,11 +86,13 @@ class Child(WaitedHandle):
             TimedOutError: It did not end in time.
             StatusLostError: Somebody else has reaped it.
         """
+        _deadline.valid(timeout)
         ended = self.exit
         if ended is not None:
             return ended
-        result = ops.now_child_reap(self, self._end)
-        if result == -EAGAIN:
+        if timeout == 0:
+            result = ops.now_child_reap(self, self._end)
+        else:
             result = self._wait(lambda until: ops.child_wait(self, self._end, until), timeout, "wait for")
         return self._ended(result, "wait for")
 
@@ -138,18 +141,21 @@ class Child(WaitedHandle):
         self.send_group(SIGKILL)
         self.send(SIGKILL)
 
+    def end(self) -> None:
+        """Kill it if it is ours to close: not in a process that was forked from its parent."""
+        if self._parent == os.getpid():
+            self.kill()
+
     def close(self) -> None:
         """Let go of it; kill it, its group, and reap it if nobody has waited for it yet.
 
         In a process that was forked from its parent, only let go.
         """
-        if self.exit is None and not self.closed and self._parent == os.getpid():
-            self.kill()
-            try:
+        try:
+            if self.exit is None and not self.closed and self._parent == os.getpid():
+                self.kill()
                 self.wait()
-            finally:
-                super().close()
-        else:
+        finally:
             super().close()
 
     def _error(self, result: int, doing: str) -> IPCError:
@@ -178,6 +184,7 @@ def spawn(
     umask: int | None = None,
     identity: Identity = _NOBODY_ELSE,
     die_with_parent: bool = False,
+    child: Child | None = None,
 ) -> Child:
     """Start a program.
 
@@ -193,6 +200,7 @@ def spawn(
         umask: Its file mode creation mask.
         identity: Its uid, gid and supplementary groups.
         die_with_parent: SIGKILL it when this process ends, however it does (prctl(2), PR_SET_PDEATHSIG).
+        child: An unborn one, for this.
 
     Raises:
         NotFoundError: There is no such program, or no interpreter for it, or no such directory.
@@ -207,7 +215,8 @@ def spawn(
         | (ops.SPAWN_OWN_TERMINAL if own_terminal else 0)
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
-    child = Child._born(leads=new_session or process_group == OWN_GROUP)
+    if child is None:
+        child = Child.unborn()
     arguments = (
         child,
         _paths(encoded[0], environment),
@@ -228,10 +237,9 @@ def spawn(
             result = ops.spawn(*arguments)
         if isinstance(result, int):
             child.pid = result
+            child._leads = new_session or process_group == OWN_GROUP
     except BaseException:  # a signal handler's: what it has begun is undone
-        if not child.closed:
-            child.kill()
-            child.close()
+        child.close()
         raise
     if isinstance(result, tuple):
         raise _failed(*result, encoded, arguments[1], directory)

@@ -10,6 +10,10 @@ import errno as _errno
 from os import strerror as _strerror
 from os import sysconf as _sysconf
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._exit import Exit
+
 __all__ = (
     "AccessError",
     "AlreadyExistsError",
@@ -24,6 +28,7 @@ __all__ = (
     "OwnerDiedError",
     "PeerGoneError",
     "ProcessGoneError",
+    "ProgramFailedError",
     "RemovedError",
     "StatusLostError",
     "TimedOutError",
@@ -77,6 +82,16 @@ class ProcessGoneError(IPCError, ProcessLookupError):
 
 class StatusLostError(IPCError, ChildProcessError):
     """Somebody else has reaped this child, or SIGCHLD is ignored: nobody knows how it ended (ECHILD)."""
+
+
+class ProgramFailedError(IPCError):
+    """A program ended otherwise than it should have (EREMOTEIO).
+
+    Attributes:
+        exits: How each program of the pipeline ended.
+    """
+
+    exits: tuple[Exit, ...] = ()
 
 
 class ClosedError(IPCError, ValueError):

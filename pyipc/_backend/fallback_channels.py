@@ -31,7 +31,6 @@ __all__ = (
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_send",
-    "now_pipe",
     "objects_face",
 )
 
@@ -40,7 +39,6 @@ def _unsupported(*_: Any) -> Any:
     return -ENOTSUP
 
 
-now_pipe = _unsupported
 channel_memory = _unsupported
 channel_format = _unsupported
 channel_open = _unsupported

@@ -32,7 +32,7 @@ from _weakref import ref
 from array import array
 from errno import EAGAIN, EBADF, EINTR, EINVAL, ENOSYS, ENOTSUP, EPERM, ETIMEDOUT
 from fcntl import F_GETFD, F_GETFL, F_SETFD, FD_CLOEXEC, fcntl
-from itertools import chain, repeat
+from itertools import chain, repeat, starmap
 from time import monotonic_ns
 
 from .fallback_foreign import call
@@ -61,6 +61,7 @@ __all__ = (
     "now_pidfd_open",
     "now_pidfd_send",
     "now_pidfd_status",
+    "now_pipe",
     "now_twin",
 )
 
@@ -188,6 +189,12 @@ def fd_wait(number: int, events: int, deadline: int) -> int:
     if not found:
         return -ETIMEDOUT if left < _NET_NS else -EINTR
     return -EBADF if found[0][1] & select.POLLNVAL else 0
+
+
+def now_pipe(waits: bool, read: Any, write: Any) -> int:
+    flags = os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK)
+    ends = chain.from_iterable(starmap(os.pipe2, ((flags,),)))
+    return int(call(any, map(dict.__setitem__, (read._held, write._held), repeat(KEY), ends)))
 
 
 # ---- eventfds and pidfds ----

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .native_core import HOT, core, ffi, lib
-from .native_descriptors import cell
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +33,6 @@ __all__ = (
     "now_channel_figures",
     "now_channel_receive",
     "now_channel_send",
-    "now_pipe",
     "objects_face",
 )
 
@@ -53,10 +51,6 @@ def channel_open(memory: Any, size: int, life: int, pipes: Sequence[int], spins:
     c.data_read, c.data_write, c.space_read, c.space_write = pipes
     result = lib.pyipc_channel_open(c, ffi.from_buffer(memory), size, life)
     return result if result < 0 else c
-
-
-def now_pipe(read: Any, write: Any) -> int:
-    return lib.pyipc_now_pipe(cell(read), cell(write))
 
 
 def channel_unplug(state: Any) -> None:

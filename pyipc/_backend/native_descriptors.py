@@ -27,6 +27,7 @@ __all__ = (
     "now_pidfd_open",
     "now_pidfd_send",
     "now_pidfd_status",
+    "now_pipe",
     "now_twin",
 )
 
@@ -113,6 +114,10 @@ def close_all(handles: list[Any]) -> None:
 
 
 fd_wait = lib.pyipc_fd_wait
+
+
+def now_pipe(waits: bool, read: Any, write: Any) -> int:
+    return lib.pyipc_now_pipe(waits, cell(read), cell(write))
 
 
 # ---- eventfds and pidfds ----

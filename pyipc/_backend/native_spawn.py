@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
+from os import getpid
+
 from .native_core import ffi, lib
 from .native_descriptors import cell
 
@@ -68,8 +71,21 @@ def spawn(
     plan.flags, plan.process_group, plan.umask = flags, process_group, umask
     plan.uid, plan.gid = uid, gid
     plan.groups, plan.group_count = listed, -1 if groups is None else len(groups)
-    result: int = lib.pyipc_spawn(plan, cell(into))
+    if uid >= 0 or gid >= 0:
+        with _one_at_a_time():
+            result: int = lib.pyipc_spawn(plan, cell(into))
+    else:
+        result = lib.pyipc_spawn(plan, cell(into))
     return result if result > 0 else (result, _STEPS[plan.step])
+
+
+# Two threads whose children change their users would each find the process as the other's child has just
+# made it, undumpable, and leave it so. By process: a child of fork(2) may get a lock that nobody releases.
+_locks: dict[int, Any] = {}
+
+
+def _one_at_a_time() -> Any:
+    return _locks.get(getpid()) or _locks.setdefault(getpid(), allocate_lock())
 
 
 def child_record() -> Any:

@@ -305,6 +305,9 @@ class DescriptorOps(Protocol):
     def fd_wait(self, number: int, events: int, deadline: int) -> int:
         """Wait until it is READABLE or WRITABLE, has an error, or the other side has gone (poll(2))."""
 
+    def now_pipe(self, waits: bool, read: Any, write: Any) -> int:
+        """A pipe, into two handles; its ends wait, or never do."""
+
     def now_eventfd(self, into: Any, initial: int, semaphore: bool) -> int:
         """A new eventfd."""
 
@@ -573,9 +576,6 @@ class PosixOps(Protocol):
 
 class ChannelOps(Protocol):
     """Messages through shared memory: csrc/channel.c."""
-
-    def now_pipe(self, read: Any, write: Any) -> int:
-        """A new pipe, whose ends never wait."""
 
     def channel_memory(self, slots: int, slot_size: int, capacity: int) -> int:
         """How much memory it takes."""

@@ -280,8 +280,8 @@ class Channel(Sending, Receiving):
         pipes = [ops.Descriptor() for _ in range(4)]
         data_read, data_write, space_read, space_write = pipes
         try:
-            check(ops.now_pipe(data_read, data_write), doing)
-            check(ops.now_pipe(space_read, space_write), doing)
+            check(ops.now_pipe(False, data_read, data_write), doing)
+            check(ops.now_pipe(False, space_read, space_write), doing)
             for end in data_read, space_read:
                 os.fchmod(end.fileno(), 0o666)  # who is given an end must open it anew, whatever their uid
             ends = [end.fileno() for end in (data_read, space_write, data_write, space_read)]

@@ -112,7 +112,7 @@ class Server:
         self._bound: _unix_path.BoundPath | None = None
         _servers.add(self)
         try:
-            check(ops.now_pipe(self._stop_reading, self._stop_writing), "make a pipe")
+            check(ops.now_pipe(False, self._stop_reading, self._stop_writing), "make a pipe")
             self._bound = _unix_path.bind(self._listener, path, mode=mode, backlog=64)
         except BaseException:  # a signal handler's too
             self._drop()

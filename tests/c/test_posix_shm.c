@@ -253,6 +253,79 @@ static void who_has_no_permission_is_told(void)
 	EQUAL(0, results[1]);
 }
 
+/* As shm_open(3), and then ftruncate(2). */
+static int32_t got(int flags, uint64_t size)
+{
+	int32_t fd = nothing_yet();
+	int result = pyipc_posix_shm_get(name, flags, 0600, size, &fd);
+
+	if (result == 0) {
+		CHECK(is_close_on_exec(fd));
+		return fd;
+	}
+	CHECK(is_untouched(fd));
+	return result;
+}
+
+static void got_as_the_flags_say(void)
+{
+	int32_t fd, other;
+
+	EQUAL(-ENOENT, got(O_RDWR, 0));
+	fd = got(O_RDWR | O_CREAT, 4096);
+	EQUAL(4096, size_of(fd));
+	EQUAL(0600, mode_of(fd));
+	EQUAL(-EEXIST, got(O_RDWR | O_CREAT | O_EXCL, 4096));
+	other = got(O_RDWR | O_CREAT, 0);
+	CHECK(same_file(fd, other));
+	EQUAL(4096, size_of(other));
+	EQUAL(0, pyipc_fd_close(&other));
+	other = got(O_RDWR, 8192);
+	EQUAL(8192, size_of(fd));
+	EQUAL(0, pyipc_fd_close(&other));
+	other = got(O_RDWR | O_TRUNC, 0);
+	EQUAL(0, size_of(fd));
+	EQUAL(0, pyipc_fd_close(&other));
+	end_it(&fd);
+}
+
+static void what_could_not_get_its_size_is_there_only_if_it_was_before(void)
+{
+	int32_t fd;
+
+	EQUAL(-EINVAL, got(O_RDWR | O_CREAT, UINT64_MAX));
+	CHECK(!is_there());
+	EQUAL(-EINVAL, got(O_RDWR | O_CREAT | O_EXCL, UINT64_MAX));
+	CHECK(!is_there());
+	fd = memory(4096, 0600);
+	EQUAL(-EINVAL, got(O_RDWR | O_CREAT, UINT64_MAX));
+	EQUAL(-EINVAL, got(O_RDONLY, 8192));	/* which may not be resized */
+	CHECK(is_there());
+	EQUAL(4096, size_of(fd));
+	end_it(&fd);
+}
+
+/* One makes it and takes its name away, all the time: nobody meets an error meanwhile. */
+static void got_while_others_make_and_remove_it(void)
+{
+	pid_t child = fork_child();
+	int32_t fd;
+
+	if (child == 0)
+		for (;;) {
+			fd = got(O_RDWR | O_CREAT, 4096);
+			(void) pyipc_fd_close(&fd);
+			(void) pyipc_posix_shm_unlink(name);
+		}
+	for (int i = 0; i < 30000; i++) {
+		fd = got(O_RDWR | O_CREAT, 4096);
+		CHECK(fd >= 0);
+		(void) pyipc_fd_close(&fd);
+	}
+	EQUAL(1000 + SIGKILL, kill_and_reap(child));
+	(void) pyipc_posix_shm_unlink(name);
+}
+
 int main(void)
 {
 	begin();
@@ -261,6 +334,9 @@ int main(void)
 	RUN(memory_has_no_name_until_it_gets_one);
 	RUN(a_name_that_is_taken_stays_whose_it_is);
 	RUN(the_mode_is_less_the_umask);
+	RUN(got_as_the_flags_say);
+	RUN(what_could_not_get_its_size_is_there_only_if_it_was_before);
+	RUN(got_while_others_make_and_remove_it);
 	RUN(what_is_no_memory_is_refused_and_waited_for_by_nobody);
 	RUN(a_number_that_is_not_open_is_said);
 	RUN(reading_and_writing_are_whole_or_not_at_all);

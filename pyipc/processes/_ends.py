@@ -1,0 +1,145 @@
+"""Our ends of a program's pipes, served together by one thread."""
+
+from __future__ import annotations
+
+import os
+from errno import EINTR, EPIPE, ETIMEDOUT
+from select import POLLIN, POLLNVAL, POLLOUT, poll
+from time import monotonic_ns
+
+from .._backend import ops
+from .._descriptor import Handle
+from ._feed import Feed, Output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CHUNK = 65536  # what a pipe holds, unless it was told otherwise
+_SLICE_NS = 10**9  # after which a wait looks whether it was closed
+
+
+class Ends:
+    """What we write to a program, and what it writes to us.
+
+    Attributes:
+        into: Where its input goes; None if that is not ours, closed at its end.
+        feed: What goes there.
+        outs: By name, where its output comes from, as long as it may come.
+        outputs: By name, what came.
+        refused: Whether the program has closed its input, or ended, before it had all.
+    """
+
+    __slots__ = ("feed", "into", "outputs", "outs", "refused")
+
+    def __init__(self, into: Handle | None, feed: Feed, outs: dict[str, Handle]) -> None:
+        self.into = into
+        self.feed = feed
+        self.outs = outs
+        self.refused = False
+        self.outputs = {name: Output() for name in outs}
+        for handle in (into, *outs.values()):
+            if handle is not None:
+                os.set_blocking(handle.fileno(), False)  # of our end alone
+
+    def close(self) -> None:
+        """Let go of all, and of what was to be written."""
+        self.close_input()
+        for handle in self.outs.values():
+            handle.close()
+
+    def close_input(self) -> None:
+        """It has read its last."""
+        self.feed.drop()
+        if self.into is not None:
+            self.into.close()
+            self.into = None
+
+    def turn(self, deadline: int, most: dict[str, int]) -> int:
+        """Write or read some; wait until that can be done, but not past the deadline.
+
+        Args:
+            deadline: Until when.
+            most: By name, how much output may lie here before no more of it is read.
+
+        Returns:
+            How many ends it has served: 0 if there is nothing to do. Or `-errno` of the wait.
+        """
+        chunk = self._next_chunk()
+        reading = [name for name in self.outs if len(self.outputs[name]) < most.get(name, 0)]
+        if chunk is None and len(reading) == 1:
+            return self._read_only(reading[0], deadline)
+        if chunk is not None and not reading:
+            return self._write_only(chunk, deadline)
+        if chunk is None:
+            return self._poll(None, reading, deadline) if reading else 0
+        return self._poll(chunk, reading, deadline)
+
+    def _next_chunk(self) -> memoryview | None:
+        """What to write now. At the end of it, the program is told."""
+        if self.into is None:
+            return None
+        chunk = self.feed.next()
+        if chunk is None and self.feed.done:
+            self.close_input()
+        return chunk
+
+    def _read_only(self, name: str, deadline: int) -> int:
+        if self._read(name):
+            return 1
+        result = ops.fd_wait(self.outs[name].fileno(), ops.READABLE, deadline)
+        return result if result < 0 else int(self._read(name)) or -EINTR
+
+    def _write_only(self, chunk: memoryview, deadline: int) -> int:
+        assert self.into is not None
+        if self._write(chunk):
+            return 1
+        result = ops.fd_wait(self.into.fileno(), ops.WRITABLE, deadline)
+        return result if result < 0 else int(self._write(chunk)) or -EINTR
+
+    def _poll(self, chunk: memoryview | None, reading: Iterable[str], deadline: int) -> int:
+        poller, names = poll(), {}
+        for name in reading:
+            number = self.outs[name].fileno()
+            names[number] = name
+            poller.register(number, POLLIN)
+        if chunk is not None and self.into is not None:
+            poller.register(self.into.fileno(), POLLOUT)
+        left = max(0, deadline - monotonic_ns())
+        found = poller.poll(min(left, _SLICE_NS) / 1e6)
+        if not found:
+            return -ETIMEDOUT if left <= _SLICE_NS else -EINTR
+        served = 0
+        for number, event in found:
+            if event & POLLNVAL:  # closed by another thread
+                return -EINTR
+            if number in names:
+                served += self._read(names[number])
+            elif chunk is not None:
+                served += self._write(chunk)
+        return served or -EINTR
+
+    def _read(self, name: str) -> bool:
+        try:
+            data = os.read(self.outs[name].fileno(), CHUNK)
+        except BlockingIOError:
+            return False
+        if data:
+            self.outputs[name].add(data)
+        else:
+            self.outputs[name].ended = True
+            self.outs.pop(name).close()
+        return True
+
+    def _write(self, chunk: memoryview) -> bool:
+        assert self.into is not None
+        try:
+            self.feed.written(os.write(self.into.fileno(), chunk))
+        except BlockingIOError:
+            return False
+        except BrokenPipeError as problem:
+            if problem.errno != EPIPE:  # a signal handler's
+                raise
+            self.refused = True
+            self.close_input()
+        return True
