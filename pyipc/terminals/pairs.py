@@ -85,22 +85,17 @@ class Master(WaitedHandle):
             raise
 
 
-def open_pair() -> tuple[Master, Handle]:
-    """A new pseudo-terminal: our end, and the program's.
+def open_pair(master: Master, peer: Handle) -> None:
+    """Make a new pseudo-terminal: our end of it, and the program's.
 
     Raises:
         LimitError: kernel.pty.max, or RLIMIT_NOFILE.
     """
-    master, peer = Master._empty(), Handle._empty()
     result = ops.pty_open(master)
     if result == -ENOSPC:
         raise limit_error(ENOSPC, "open a pseudo-terminal", "kernel.pty.max", _most_ptys(), _MOST_PTYS)
     check(result, "open a pseudo-terminal (/dev/ptmx)")
-    result = ops.pty_peer(peer, master)
-    if result < 0:
-        master.close()
-        raise error(-result, "open the other end of a pseudo-terminal")
-    return master, peer
+    check(ops.pty_peer(peer, master), "open the other end of a pseudo-terminal")
 
 
 def _most_ptys() -> int | None:

@@ -8,10 +8,11 @@ from time import monotonic_ns
 
 from .. import _deadline, _spawn
 from .._backend import ops
+from .._descriptor import Handle
 from .._wait import wait
 from ..errors import IPCError, check, error, limit_error
 from .output import MAX_UNREAD, Output, late, log
-from .pairs import open_pair
+from .pairs import Master, open_pair
 from .patterns import to_bytes
 from .session import end_groups
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from .._exit import Exit
     from .._spawn import Child
-    from .pairs import Master
 
 _AT_ONCE = 1 << 16  # bytes that are typed, before we look whether there is something to read
 _LONGEST_LINE = 4095  # N_TTY_BUF_SIZE - 1; MAX_CANON says 255, and no kernel of ours has that
@@ -261,9 +261,9 @@ class Terminal(Output):
 
     def _groups(self) -> set[int]:
         """The process groups that end with the program."""
-        if self._master.closed or not self.is_alive():
+        if self._master.closed or self._child._parent != os.getpid():  # a fork's copy
             return set()
-        return {self.pid, self._master.foreground}
+        return {self.pid, self._master.foreground} if self.is_alive() else set()
 
     def __enter__(self) -> Terminal:
         return self
@@ -302,25 +302,25 @@ def spawn(
     """
     if max_unread < 1:
         raise ValueError(f"max_unread is at least 1 byte, not {max_unread}")
-    master, peer = open_pair()
-    child = None
+    master, peer, child = Master._empty(), Handle._empty(), _spawn.Child.unborn()
     try:
+        open_pair(master, peer)
         with peer:
             master.size = size
             if not echo:
                 master.echo = False
             number = peer.fileno()
-            child = _spawn.spawn(
+            _spawn.spawn(
                 [os.fspath(word) for word in argv],
                 env=env,
                 directory=cwd,
                 descriptors={0: number, 1: number, 2: number},
                 new_session=True,
                 own_terminal=True,
+                child=child,
             )
         return Terminal(master, child, os.fsdecode(argv[0]), max_unread)
     except BaseException:  # a signal handler's too
         master.close()
-        if child is not None:
-            child.close()
+        child.close()
         raise
