@@ -28,8 +28,9 @@ from posix_objects import rows as posix
 from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
+from terminals import rows as terminals
 
-CHAPTERS = (sysv, posix, fds, memory, sync, sync_values, channels, compat, compat_posix, imports)
+CHAPTERS = (sysv, posix, fds, memory, sync, sync_values, channels, compat, compat_posix, terminals, imports)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"

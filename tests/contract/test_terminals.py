@@ -74,7 +74,7 @@ def test_its_end_is_told_once_all_was_read_and_again(backend, ends):
 
 
 def test_what_is_closed_or_no_terminal_is_an_error(backend, ends):
-    master, peer = ends
+    master = ends[0]
     master._close()
     assert backend.now_pty_read(master) == -EBADF
     assert backend.now_pty_write(master, b"x") == -EBADF
