@@ -5,16 +5,13 @@ passwords, draws on the screen. `Terminal.send_line` types, `Terminal.expect` wa
 `Terminal.interact` gives it to whoever sits at our own terminal.
 """
 
-from .output import MAX_UNREAD
-from .patterns import EOF, TIMEOUT, WINDOW, Match
+from .patterns import EOF, TIMEOUT, Match
 from .terminal import Terminal, spawn
 
-__all__ = (
+__all__ = (  # noqa: RUF022 (as Python sorts)
     "EOF",
-    "MAX_UNREAD",
-    "TIMEOUT",
-    "WINDOW",
     "Match",
+    "TIMEOUT",
     "Terminal",
     "spawn",
 )

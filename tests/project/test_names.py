@@ -19,7 +19,7 @@ CHAPTERS = [
         "pyipc.fds",
         "pyipc.memory",
     ),
-    *("pyipc.posix", "pyipc.sync"),
+    *("pyipc.posix", "pyipc.sync", "pyipc.terminals"),
     "pyipc.sysv",
 ]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from pyipc.terminals import EOF, TIMEOUT, WINDOW
-from pyipc.terminals.patterns import Search
+from pyipc.terminals import EOF, TIMEOUT
+from pyipc.terminals.patterns import WINDOW, Search
 
 TEXT = some.binary(max_size=40).map(lambda text: bytes(97 + byte % 3 for byte in text))  # of a, b and c
 WORDS = some.lists(TEXT.filter(bool), min_size=1, max_size=4)

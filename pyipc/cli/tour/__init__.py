@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-STOPS = ("sysv", "posix", "compat", "fds", "memory", "sync", "channels")
+STOPS = ("sysv", "posix", "compat", "fds", "memory", "sync", "channels", "terminals")
 
 
 def _stop(name: str) -> str:
