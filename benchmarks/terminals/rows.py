@@ -25,7 +25,7 @@ def rows(scratch: Path) -> list[Row]:
         ),
         Row(
             "terminal-output",
-            "20 MB until what is waited for, all kept",
+            "20 MB until what is waited for, all kept and given in one piece",
             _contestants(),
             [Bound(0.3, "pexpect"), Bound(1.15, "pty by hand")],
             pinned=False,

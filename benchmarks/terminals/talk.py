@@ -2,8 +2,8 @@
 
 A way is a module with `Talk`, `Collect` and `spawn_and_wait`: two classes and a function. `Talk()` begins
 `cat` without echo, and `ask(line)` gives its answer, without its line end; `Collect(words)` begins a program
-that writes SIZE bytes and DONE at their end, and `collect()` gives how many bytes it has, all of which it
-keeps, once it has seen DONE.
+that writes SIZE bytes and DONE at their end, and `collect()` gives how many bytes it has, in one piece, once
+it has seen DONE.
 """
 
 from __future__ import annotations

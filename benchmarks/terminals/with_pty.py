@@ -45,13 +45,12 @@ class Collect:
         self.pid, self.number = started(words)
 
     def collect(self):
-        pieces, size, tail = [], 0, b""
+        pieces, tail = [], b""
         while True:
             piece = os.read(self.number, 65536)
             pieces.append(piece)
-            size += len(piece)
             if DONE.search(tail + piece):
-                return size
+                return len(b"".join(pieces))
             tail = (tail + piece)[-64:]
 
     def close(self):

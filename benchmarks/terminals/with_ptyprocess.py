@@ -37,13 +37,12 @@ class Collect(Talk):
         self.program = started(words)
 
     def collect(self):
-        pieces, size, tail = [], 0, b""
+        pieces, tail = [], b""
         while True:
             piece = self.program.read(65536)
             pieces.append(piece)
-            size += len(piece)
             if DONE.search(tail + piece):
-                return size
+                return len(b"".join(pieces))
             tail = (tail + piece)[-64:]
 
 

@@ -104,10 +104,10 @@ class Terminal(Output):
         data = to_bytes(text)
         if len(data) > _LONGEST_LINE:
             self._refuse_long_lines(data)
-        deadline = _deadline.by(timeout)
+        _deadline.valid(timeout)
         put = ops.now_pty_write(self._master, data)
         if put != len(data):
-            self._send_rest(data, put, deadline, timeout)
+            self._send_rest(data, put, _deadline.by(timeout), timeout)
         self._log_sent(data)
 
     def _log_sent(self, data: bytes) -> None:
