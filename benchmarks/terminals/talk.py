@@ -11,7 +11,6 @@ from __future__ import annotations
 import mmap
 import os
 import re
-import tempfile
 from contextlib import contextmanager
 
 SECONDS = 30
@@ -19,15 +18,6 @@ LINE = b"lorem ipsum dolor sit amet 7\n"
 DONE = re.compile(rb"DONE-\w+-\d+\n")
 SIZE = 20_000_000 // len(LINE) * len(LINE) + len(b"DONE-abc-123\n")
 TRUE = "/bin/true"
-
-
-@contextmanager
-def long_output():
-    """The words of a program that writes it, in raw mode, so that no byte is added, and then waits."""
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
-        file.write(LINE * (20_000_000 // len(LINE)) + b"DONE-abc-123\n")
-        file.flush()
-        yield ["/bin/sh", "-c", f"stty raw -echo; cat {file.name}; exec sleep 100"]
 
 
 @contextmanager
@@ -55,19 +45,6 @@ def rows(way):
         yield [block]
         talk.close()
 
-    def output():
-        with long_output() as words:
-
-            def block(n):
-                for _ in range(n):
-                    collect = way.Collect(words)
-                    size = collect.collect()
-                    collect.close()
-                    if size != SIZE:
-                        raise AssertionError(f"{size} bytes came, not {SIZE}")
-
-            yield [block]
-
     def spawn():
         def block(n):
             for _ in range(n):
@@ -82,7 +59,6 @@ def rows(way):
 
     return {
         "terminal_prompt": prompts,
-        "terminal_output": output,
         "terminal_spawn": spawn,
         "terminal_spawn_2gib": spawn_from_2gib,
     }

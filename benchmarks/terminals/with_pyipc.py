@@ -29,7 +29,9 @@ class Collect:
         return len(self.match.before) + len(self.match.match)
 
     def close(self):
-        self.terminal.close(0)
+        self.terminal.kill(9)  # as the others do: `close` would look for whom it has left behind
+        self.terminal.wait()
+        self.terminal.close()
 
 
 def spawn_and_wait():

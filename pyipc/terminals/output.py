@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import RLock
 from errno import EAGAIN, ENOBUFS, EPIPE, ETIMEDOUT
 from time import monotonic_ns
 
@@ -40,6 +41,7 @@ class Output:
         self._name = name
         self._max_unread = max_unread
         self._unread = bytearray()
+        self._lock = RLock()
         self.log_received: Any = None
 
     def fileno(self) -> int:
@@ -105,17 +107,18 @@ class Output:
             if came == 0:
                 return self._at_end(search)
             if came < 0:
-                return self._toolate(search, came, timeout)
+                return self._too_late(search, came, timeout)
         return self._take(match)
 
     def _take(self, match: Match) -> Match:
         """Cut the output off after the match: copy what is less, so that many matches cost as one."""
-        output, end = self._unread, match._end
-        if 2 * end >= len(output):
-            self._unread = output[end:]
-        else:
-            match._text = bytes(output[:end])
-            del output[:end]
+        with self._lock:
+            output, end = self._unread, match._end
+            if 2 * end >= len(output):
+                self._unread = output[end:]
+            else:
+                match._text = bytes(output[:end])
+                del output[:end]
         return match
 
     def _at_end(self, search: Search) -> Match:
@@ -124,7 +127,7 @@ class Output:
         end = len(self._unread)
         return self._take(Match(search.on_end, self._unread, end, end))
 
-    def _toolate(self, search: Search, result: int, timeout: float | None) -> Match:
+    def _too_late(self, search: Search, result: int, timeout: float | None) -> Match:
         if result != -ETIMEDOUT:
             raise self._master._error(result, "read from")
         if search.on_timeout < 0:
@@ -146,34 +149,35 @@ class Output:
         if len(self._unread) >= self._max_unread:
             doing = f"read from {self._who}, {self._tail()}"
             raise limit_error(ENOBUFS, doing, "max_unread", self._max_unread, None)
-        data: int | bytes = -EAGAIN
-        while isinstance(data, int):
+        came = -EAGAIN
+        while came == -EAGAIN:
             # Mostly nothing is there yet, and to be told so by a read costs as much as the wait.
             if deadline > 0:
                 result = self._master.wait_for(ops.READABLE, deadline)
                 if result < 0:
                     return result
-            data = ops.now_pty_read(self._master)
-            if isinstance(data, int):
-                if data != -EAGAIN:
-                    raise self._master._error(data, "read from")
-                if deadline == 0:
-                    return -ETIMEDOUT
-        self._keep(data)
-        came = len(data)
+            came = self._read_once()
+            if came == -EAGAIN and deadline == 0:
+                return -ETIMEDOUT
+        if came < 0:
+            raise self._master._error(came, "read from")
         # To search seldom is cheaper, and a regex finds more; but what has come is not held back for long.
-        while len(data) > _SMALL and came < _GATHERED:
-            data = ops.now_pty_read(self._master)
-            if isinstance(data, int):
-                break
-            self._keep(data)
-            came += len(data)
+        more = came
+        while more > _SMALL and came < _GATHERED:
+            more = self._read_once()
+            came += max(more, 0)
         return came
 
-    def _keep(self, data: bytes) -> None:
-        self._unread += data
-        if self.log_received is not None:
-            log(self.log_received, data)
+    def _read_once(self) -> int:
+        """Read what is there: how much, 0 at the end, or -errno."""
+        with self._lock:  # who types reads, too, when the program must get on
+            data = ops.now_pty_read(self._master)
+            if isinstance(data, int):
+                return data
+            self._unread += data
+            if self.log_received is not None:
+                log(self.log_received, data)
+        return len(data)
 
     def read(self, size: int = -1, timeout: float | None = None) -> bytes:
         """So many bytes of output, or less at its end; without a size, all until its end.
@@ -226,9 +230,9 @@ class Output:
         return self.lines()
 
     def _cut(self, size: int) -> bytes:
-        with memoryview(self._unread) as output:
-            data = bytes(output[:size])
-        del self._unread[:size]
+        with self._lock:
+            data = bytes(self._unread[:size])
+            del self._unread[:size]
         return data
 
 

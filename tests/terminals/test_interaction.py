@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,13 @@ def host(on_terminal):
         return terminal
 
     return start
+
+
+def is_gone(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def raw(terminal):
@@ -186,7 +194,7 @@ def test_ours_hung_up_ends_it(on_terminal, until):
     finally:
         outer.close(patience=SOON)
     assert outer.exit.signal == signal.SIGHUP
-    until(lambda: not os.path.exists(f"/proc/{inner}"))
+    until(lambda: is_gone(inner))
 
 
 def test_eof_is_a_match_after_it(host):

@@ -293,7 +293,7 @@ def test_sizes(shell):
 
 def test_it_is_a_terminal_and_leaves_none_open(on_terminal):
     before = os.listdir("/proc/self/fd")
-    for _ in range(20):
+    for _ in range(5):
         with on_terminal("cat") as terminal:
             assert os.isatty(terminal.fileno())
     assert os.listdir("/proc/self/fd") == before

@@ -439,6 +439,34 @@ def test_one_thread_may_type_while_another_reads(on_terminal):
         thread.join()
 
 
+def test_one_thread_may_type_much_while_another_reads(on_terminal):
+    """Who types reads as well then; all is there, once, and in its order."""
+    lines = [b"%d" % number for number in range(100_000)]
+    with on_terminal("cat", echo=False) as terminal:
+        text = b"".join(line + b"\n" for line in lines)
+        thread = threading.Thread(target=terminal.send, args=(text, SOON))
+        thread.start()
+        seen = b""
+        while not seen.endswith(b"\n99999\r\n"):
+            seen += terminal.read_available(SOON)
+        thread.join()
+        assert seen.split() == lines
+
+
+def test_if_we_are_killed_its_program_is_hung_up(child, until):
+    def start(say, hear):
+        from pyipc import terminals
+
+        terminal = terminals.spawn("cat")
+        say(terminal.pid)
+        hear()
+
+    other = child(start)
+    pid = other.hear()
+    other.kill()
+    until(lambda: is_gone(pid))
+
+
 def test_a_dropped_one_complains_and_its_program_goes(until):
     pids = []
 
