@@ -7,8 +7,8 @@
  *
  * A read from the master is EIO once nobody has the terminal open any more and all that was
  * written there has been read.  That is its end of file, and is told as every other: 0 bytes.  What
- * is written to a terminal that nobody has open any more, the kernel keeps for nobody; poll(2) knows
- * of it, and then it is EPIPE.
+ * is written to a terminal that nobody has open any more, the kernel keeps for nobody; here it is
+ * EPIPE.
  */
 #define _GNU_SOURCE		/* O_CLOEXEC, TIOCSPTLCK */
 #include <fcntl.h>
@@ -65,12 +65,21 @@ int pyipc_now_pty_read(const int32_t *master, char *buffer, int size)
 	return got == -EIO ? 0 : (int) got;
 }
 
+/* Whether nobody has the terminal open any more.  poll(2) knows, but may have to wait until the
+ * kernel has handed over what it is just at; so first, whether it is the terminal of a session, which
+ * it is as long as the program runs. */
+static int is_left(int number)
+{
+	struct pollfd other = { .fd = number };
+	pid_t session;
+
+	return ioctl(number, TIOCGSID, &session) == -1 && poll(&other, 1, 0) == 1 && (other.revents & POLLHUP);
+}
+
 int64_t pyipc_now_pty_write(const int32_t *master, const char *data, uint64_t size)
 {
-	struct pollfd other = { .fd = number_of(master) };
-	int64_t put = neg_errno(poll(&other, 1, 0));
+	int number = number_of(master);
+	int64_t put = is_left(number) ? -EPIPE : neg_errno(write(number, data, (size_t) size));
 
-	if (put >= 0)
-		put = other.revents & POLLHUP ? -EPIPE : neg_errno(write(other.fd, data, (size_t) size));
 	return put == -EIO ? -EPIPE : put;
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ("now_pty_read", "now_pty_write", "pty_open", "pty_peer")
 
 # asm-generic/ioctls.h; Python's termios does not have them all.
-_TIOCSPTLCK, _TIOCGPTN, _TIOCGPTPEER = 0x40045431, 0x80045430, 0x5441
+_TIOCSPTLCK, _TIOCGPTN, _TIOCGPTPEER, _TIOCGSID = 0x40045431, 0x80045430, 0x5441, 0x5429
 _MOST_READ = 32768
 
 
@@ -57,12 +57,17 @@ def now_pty_write(master: Any, data: Any) -> int:
     number = master._number
     if number < 0:
         return -EBADF
-    poll = select.poll()
-    poll.register(number, 0)
-    seen = call(poll.poll, 0)
-    if isinstance(seen, int):
-        return seen
-    if seen and seen[0][1] & select.POLLHUP:  # which a write would not tell: csrc/terminal.c
+    if _is_left(number):
         return -EPIPE
     put = int(call(os.write, number, data))
     return -EPIPE if put == -EIO else put
+
+
+def _is_left(number: int) -> bool:
+    """As in csrc/terminal.c."""
+    if isinstance(call(ioctl, number, _TIOCGSID, bytes(4)), bytes):
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    seen = call(poll.poll, 0)
+    return bool(seen) and not isinstance(seen, int) and bool(seen[0][1] & select.POLLHUP)
