@@ -107,7 +107,7 @@ class Output:
             if came == 0:
                 return self._at_end(search)
             if came < 0:
-                return self._too_late(search, came, timeout)
+                return self._too_late(search, timeout)
         return self._take(match)
 
     def _take(self, match: Match) -> Match:
@@ -127,9 +127,7 @@ class Output:
         end = len(self._unread)
         return self._take(Match(search.on_end, self._unread, end, end))
 
-    def _too_late(self, search: Search, result: int, timeout: float | None) -> Match:
-        if result != -ETIMEDOUT:
-            raise self._master._error(result, "read from")
+    def _too_late(self, search: Search, timeout: float | None) -> Match:
         if search.on_timeout < 0:
             raise error(late(timeout), f"wait for {search} from {self._who}, {self._tail()}")
         text = self.unread

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: How long a match of a regex may be, in bytes, unless `window` says something else.
 WINDOW = 4096
 
+_SMALL = 4096
+
 
 class Mark:
     """What can be waited for beside output: `EOF` and `TIMEOUT`."""
@@ -74,14 +76,15 @@ class Match:
     @property
     def before(self) -> bytes:
         """The output before it, since the last match."""
-        with memoryview(self._text) as text:
+        if self._start < _SMALL:
+            return bytes(self._text[: self._start])
+        with memoryview(self._text) as text:  # of much, one copy and not two
             return bytes(text[: self._start])
 
     @property
     def match(self) -> bytes:
         """What matched; nothing, of EOF and TIMEOUT."""
-        with memoryview(self._text) as text:
-            return bytes(text[self._start : self._end])
+        return bytes(self._text[self._start : self._end])
 
     def __getitem__(self, group: int | str) -> bytes | None:
         """A group by its number or name; 0 is all that matched."""
@@ -108,7 +111,9 @@ class Search:
         self._regexes: list[tuple[int, Pattern[bytes]]] = []
         for index, pattern in enumerate(patterns):
             if isinstance(pattern, (bytes, str)):
-                self._literals.append((index, _literal(pattern)))
+                if not pattern:
+                    raise ValueError("an empty pattern is everywhere")
+                self._literals.append((index, to_bytes(pattern)))
             elif pattern is EOF:
                 self.on_end = index
             elif pattern is TIMEOUT:
@@ -120,6 +125,8 @@ class Search:
 
     def look(self, output: bytearray) -> Match | None:
         """Find the one that is complete first, in output of which only the end is new; it is not cut."""
+        if not self._regexes and len(self._literals) == 1:
+            return self._look_for_one(output)
         found: tuple[int, int, int] | None = None  # end, start, index
         limit = len(output)
         for index, text in self._literals:
@@ -138,6 +145,13 @@ class Search:
         self._looked = len(output)
         return None if found is None else Match(found[2], output, found[1], found[0], groups, names)
 
+    def _look_for_one(self, output: bytearray) -> Match | None:
+        """The same, as is most common."""
+        index, text = self._literals[0]
+        start = output.find(text, max(0, self._looked - len(text) + 1))
+        self._looked = len(output)
+        return None if start < 0 else Match(index, output, start, start + len(text))
+
     def __str__(self) -> str:
         texts = [repr(getattr(pattern, "pattern", pattern)) for pattern in self.patterns]
         return " or ".join(texts)
@@ -148,12 +162,6 @@ def to_bytes(text: bytes | str) -> bytes:
     if isinstance(text, str):
         return text.encode()
     return text if isinstance(text, bytes) else bytes(memoryview(text))
-
-
-def _literal(text: bytes | str) -> bytes:
-    if not text:
-        raise ValueError("an empty pattern is everywhere")
-    return to_bytes(text)
 
 
 def _regex(pattern: Any) -> Pattern[bytes]:

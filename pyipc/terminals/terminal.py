@@ -10,7 +10,7 @@ from .. import _deadline, _spawn
 from .._backend import ops
 from .._descriptor import Handle
 from .._wait import wait
-from ..errors import IPCError, check, error, limit_error
+from ..errors import IPCError, error, limit_error
 from .output import MAX_UNREAD, Output, late, log
 from .pairs import Master, open_pair
 from .patterns import to_bytes
@@ -129,7 +129,6 @@ class Terminal(Output):
                     result = self._master.wait_for(ops.READABLE | ops.WRITABLE, deadline)
                     if result == -ETIMEDOUT:
                         raise error(late(timeout), f"type on the terminal of {self._who}")
-                    check(result, f"wait for {self._master}")
                 put = ops.now_pty_write(self._master, data[sent : sent + _AT_ONCE])
         except IPCError as problem:
             problem.characters_written = sent
