@@ -125,10 +125,13 @@ class Terminal(Output):
                 if sent == len(data):
                     return
                 # It may be waiting for us to read.
-                if self._receive(0) < 1:
-                    result = self._master.wait_for(ops.READABLE | ops.WRITABLE, deadline)
-                    if result == -ETIMEDOUT:
-                        raise error(late(timeout), f"type on the terminal of {self._who}")
+                came = self._receive(0)
+                if came == 0:
+                    raise self._master._error(-EPIPE, "type on")
+                if came < 0:
+                    came = self._master.wait_for(ops.READABLE | ops.WRITABLE, deadline)
+                if came == -ETIMEDOUT or monotonic_ns() >= deadline:
+                    raise error(late(timeout), f"type on the terminal of {self._who}")
                 put = ops.now_pty_write(self._master, data[sent : sent + _AT_ONCE])
         except IPCError as problem:
             problem.characters_written = sent

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import sys
+import time
 
 import pytest
 
@@ -61,6 +62,20 @@ def test_a_program_that_goes_while_it_is_typed_to_is_an_error(shell):
     with shell("read word; exit", echo=False) as terminal, pytest.raises(pyipc.PeerGoneError) as caught:
         terminal.send(b"0123456789\n" * 100_000, SOON)
     assert caught.value.characters_written < 200_000
+
+
+def test_a_program_that_has_closed_its_terminal_is_an_error(shell, costs_little):
+    terminal = shell("trap '' HUP; exec sleep 100 <&- >&- 2>&-", echo=False)
+    with costs_little(), pytest.raises(pyipc.PeerGoneError):
+        terminal.send(b"0123456789\n" * 100_000, SOON)
+
+
+def test_a_deadline_holds_though_output_never_stops(on_terminal):
+    with on_terminal("yes", max_unread=1 << 30) as terminal:
+        began = time.monotonic()
+        with pytest.raises(pyipc.TimedOutError):
+            terminal.send(b"0123456789\n" * 100_000, 0.1)
+        assert time.monotonic() - began < 5
 
 
 def test_output_that_must_be_read_meanwhile_is_bounded(on_terminal):
