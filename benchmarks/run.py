@@ -25,12 +25,16 @@ from fds import rows as fds
 from imports import rows as imports
 from memory import rows as memory
 from posix_objects import rows as posix
+from processes import rows as processes
 from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
 from terminals import rows as terminals
 
-CHAPTERS = (sysv, posix, fds, memory, sync, sync_values, channels, compat, compat_posix, terminals, imports)
+CHAPTERS = (
+    *(sysv, posix, fds, memory, processes, sync, sync_values, channels),
+    *(compat, compat_posix, terminals, imports),
+)
 
 # Set by isolate(): the IPC namespace we came from.
 _OUTSIDE = "PYIPC_BENCHMARKS_OUTSIDE"

@@ -1,13 +1,14 @@
 """One measurement of one Python contestant, in a process of its own.
 
-    worker.py work|latency|across[-free|-one-cpu] MODULE ROW SECONDS
+    worker.py work|children|once|latency|across[-free|-one-cpu] MODULE ROW SECONDS
 
 The module has a generator for each row, named as the row with `_` for `-`. It makes what it needs,
 yields once, and removes what it made. What it yields is timed: for `work` a function that does n
-operations and raises if a payload is wrong, for `latency` the calls that are timed one by one, for
-`across` two or more such functions, the halves of an operation that so many processes do together. They
-are called with 0 first, in the process where they will run. What the first gives back, if anything, is how
-long each of its operations took.
+operations and raises if a payload is wrong, for `children` the same, of which the time of its children
+counts too, for `once` one that does a single operation, by the clock on the wall, for `latency` the calls
+that are timed one by one, for `across` two or more functions, the halves of an operation that so many
+processes do together. Those are called with 0 first, in the process where they will run. What the first
+gives back, if anything, is how long each of its operations took.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -28,7 +30,21 @@ from time import process_time_ns as cpu_clock
 BLOCK_NS = 1_000_000  # long enough for the rare costs (garbage collection) to be in every block
 
 
-def work(block, seconds):
+def children_clock():
+    """The CPU time of this process and of those children that it has waited for."""
+    use = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return cpu_clock() + round((use.ru_utime + use.ru_stime) * 1e9)
+
+
+def once(block, seconds):
+    """One that takes long enough by itself, whatever the seconds."""
+    del seconds
+    start = clock()
+    block()
+    return {"": clock() - start}
+
+
+def work(block, seconds, cpu_clock=cpu_clock):
     """The median over blocks of about 1 ms of CPU time; peer.pl and limit.c measure in the same way.
 
     No row waits for anything, so on an idle machine this is the time that passes; on a busy one it
@@ -173,7 +189,13 @@ def _across(first, others, seconds):
 def main(how, module, row, seconds):
     generator = getattr(importlib.import_module(module), row.replace("-", "_"))
     how, _, place = how.partition("-")
-    measure = {"work": work, "latency": latency, "across": partial(across, place=place)}[how]
+    measure = {
+        "work": work,
+        "children": partial(work, cpu_clock=children_clock),
+        "once": once,
+        "latency": latency,
+        "across": partial(across, place=place),
+    }[how]
     with contextmanager(generator)() as timed:
         figures = measure(timed, float(seconds))
     print(json.dumps(figures))

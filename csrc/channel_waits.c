@@ -7,7 +7,6 @@
  */
 #define _GNU_SOURCE		/* ppoll(), sched_getcpu() */
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "channel_sides.h"
@@ -17,38 +16,6 @@ enum { LOOK_NS = 50000000 };
 
 /* ---- tokens ---- */
 
-/* A program may have SIGPIPE kill it.  There is no write(2) to a pipe without it (RWF_NOSIGNAL is of
- * Linux 6.18), so it is blocked meanwhile, and taken away if it was not pending before, which it can be
- * only if it was blocked then too. */
-static int64_t write_and_block_sigpipe(int pipe)
-{
-	static const struct timespec at_once;
-	sigset_t broken, pending, before;
-	int64_t result;
-
-	(void) sigemptyset(&broken);
-	(void) sigaddset(&broken, SIGPIPE);
-	(void) sigemptyset(&pending);
-	(void) pthread_sigmask(SIG_BLOCK, &broken, &before);
-	if (sigismember(&before, SIGPIPE))
-		(void) sigpending(&pending);
-	result = neg_errno(write(pipe, "", 1));
-	if (result == -EPIPE && !sigismember(&pending, SIGPIPE))
-		(void) sigtimedwait(&broken, NULL, &at_once);
-	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return result;
-}
-
-/* Most ignore it, as Python does from the start, and then one question is all that it costs. */
-static int64_t write_without_sigpipe(int pipe)
-{
-	struct sigaction now;
-
-	if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-		return neg_errno(write(pipe, "", 1));
-	return write_and_block_sigpipe(pipe);
-}
-
 /* One byte into a pipe that the others sleep on.  The flag is set after it: whoever dies in between
  * leaves a token too many, never one too few.  A full pipe has tokens enough. */
 int pyipc_channel_token(struct side *side, int pipe)
@@ -57,7 +24,7 @@ int pyipc_channel_token(struct side *side, int pipe)
 
 	if (__atomic_load_n(&side->token, __ATOMIC_RELAXED))
 		return 0;
-	result = write_without_sigpipe(pipe);
+	result = pyipc_write_without_sigpipe(pipe, "", 1);
 	if (result < 0 && result != -EAGAIN)
 		return (int) result;
 	__atomic_store_n(&side->token, 1, __ATOMIC_RELAXED);

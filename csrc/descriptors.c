@@ -15,6 +15,7 @@
 #define _GNU_SOURCE		/* ppoll() */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,4 +202,36 @@ int pyipc_now_pipe(int waits, int32_t *ret_read, int32_t *ret_write)
 	*ret_read = ends[0];
 	*ret_write = ends[1];
 	return 0;
+}
+
+/* A program may have SIGPIPE kill it.  There is no write(2) to a pipe without it (RWF_NOSIGNAL is of
+ * Linux 6.18), so it is blocked meanwhile, and taken away if it was not pending before, which it can be
+ * only if it was blocked then too. */
+static int64_t write_and_block_sigpipe(int number, const char *data, uint64_t size)
+{
+	static const struct timespec at_once;
+	sigset_t broken, pending, before;
+	int64_t result;
+
+	(void) sigemptyset(&broken);
+	(void) sigaddset(&broken, SIGPIPE);
+	(void) sigemptyset(&pending);
+	(void) pthread_sigmask(SIG_BLOCK, &broken, &before);
+	if (sigismember(&before, SIGPIPE))
+		(void) sigpending(&pending);
+	result = neg_errno(write(number, data, size));
+	if (result == -EPIPE && !sigismember(&pending, SIGPIPE))
+		(void) sigtimedwait(&broken, NULL, &at_once);
+	(void) pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return result;
+}
+
+/* Most ignore it, as Python does from the start, and then one question is all that it costs. */
+int64_t pyipc_write_without_sigpipe(int number, const char *data, uint64_t size)
+{
+	struct sigaction now;
+
+	if (sigaction(SIGPIPE, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+		return neg_errno(write(number, data, size));
+	return write_and_block_sigpipe(number, data, size);
 }

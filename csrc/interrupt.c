@@ -9,7 +9,7 @@
  * that handle it are used to false alarms.
  *
  * An ignored signal ends no wait.  So SIGURG gets a handler that does nothing for as long as a
- * push takes, unless the program has one of its own, which then serves.  The thread may still
+ * push takes, unless the program has one of its own, which then serves, without SA_RESTART.  The thread may still
  * have been on its way into the kernel, or the old disposition may come back too early: hence
  * the caller pushes again until the thread has reported itself gone.
  */
@@ -31,17 +31,22 @@ int pyipc_interrupt(int thread_id)
 	struct timespec a_moment = { .tv_nsec = PYIPC_SECOND / 1000 };
 	struct sigaction old, found;
 	int result;
-	int ours;
+	int ours, restarts;
 
 	(void) sigaction(SIGURG, NULL, &old);
 	ours = old.sa_handler == SIG_DFL || old.sa_handler == SIG_IGN;
-	if (ours)
+	restarts = !ours && (old.sa_flags & SA_RESTART);
+	if (restarts) {
+		awake = old;
+		awake.sa_flags &= ~SA_RESTART;
+	}
+	if (ours || restarts)
 		(void) sigaction(SIGURG, &awake, NULL);
 	result = (int) neg_errno(syscall(SYS_tgkill, getpid(), thread_id, SIGURG));
 	(void) nanosleep(&a_moment, NULL);
-	if (ours) {
+	if (ours || restarts) {
 		(void) sigaction(SIGURG, &old, &found);
-		if (found.sa_handler != do_nothing && found.sa_handler != SIG_DFL && found.sa_handler != SIG_IGN)
+		if (found.sa_handler != awake.sa_handler && found.sa_handler != SIG_DFL && found.sa_handler != SIG_IGN)
 			(void) sigaction(SIGURG, &found, NULL);	/* the program's, set meanwhile */
 	}
 	return result;

@@ -345,6 +345,14 @@ int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd);
 int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value);
 int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value);
 
+/* ---- named pipes (fifo.c) ---- */
+
+int pyipc_fifo_open(const char *path, int writing, int64_t deadline_ns, int32_t *ret_fd);
+int64_t pyipc_now_fifo_read(const int32_t *fd, char *ret_data, uint64_t room);
+int64_t pyipc_now_fifo_write(const int32_t *fd, const char *data, uint64_t size);
+int pyipc_now_fifo_is_unread(const int32_t *fd);
+int pyipc_fifo_watch(const char *path, int32_t *ret_fd);
+
 /* ---- pseudo-terminals (terminal.c) ---- */
 
 int pyipc_pty_open(int32_t *ret_fd);

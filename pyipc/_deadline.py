@@ -30,6 +30,8 @@ def after(timeout: float | None) -> int:
 
 def by(timeout: float | None) -> int:
     """The same, checked; of 0 one that has always passed: to try, and not wait."""
+    if timeout is None:
+        return FOREVER
     valid(timeout)
     return 0 if timeout == 0 else after(timeout)
 

@@ -5,29 +5,28 @@ from __future__ import annotations
 import os
 from _signal import SIGKILL
 from _thread import get_native_id
-from errno import E2BIG, EACCES, EAGAIN, EBADF, ECHILD, ENOENT, EPERM
+from _warnings import warn
+from errno import E2BIG, EACCES, EAGAIN, ECHILD, ENOENT, ESRCH
 
 from . import _deadline
 from ._backend import ops
 from ._descriptor import WaitedHandle
 from ._exit import Exit
 from ._keeper import in_a_lasting_thread
-from .errors import StatusLostError, error, limit_error
+from ._privileges import UNCHANGED, needed
+from .errors import IPCError, StatusLostError, error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Union
 
-    from .errors import IPCError
+    from ._privileges import Identity
 
     Word = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
-    # uid, gid, supplementary groups; -1 and None change nothing
-    Identity = tuple[int, int, Union[Sequence[int], None]]
 
 OWN_GROUP = 0
 _SAME = -1
-_NOBODY_ELSE: Identity = (_SAME, _SAME, None)
 
 _MOST_STRING = 131072  # MAX_ARG_STRLEN, of one argument or variable with its NUL (execve(2))
 
@@ -41,10 +40,11 @@ class Child(WaitedHandle):
         pid: Its pid.
     """
 
-    __slots__ = ("_end", "_leads", "_parent", "pid")
+    __slots__ = ("_end", "_exit", "_leads", "_parent", "pid")
     kind = "child"
     pid: int
     _end: Any  # the record of how it ended
+    _exit: Exit | None  # the same, once somebody has looked there
     _leads: bool  # whether a process group has its pid for a number
     _parent: int  # whose child it is
 
@@ -54,16 +54,20 @@ class Child(WaitedHandle):
     @classmethod
     def unborn(cls) -> Child:
         """One that `spawn()` will start; who has it already loses nothing, whatever a signal handler does."""
-        child = cls._empty()
+        child = cls.__new__(cls)
+        child._waiting = []
         child.pid, child._leads, child._parent = 0, False, os.getpid()
-        child._end = ops.child_record()
+        child._end, child._exit = ops.child_record(), None
         return child
 
     @property
     def exit(self) -> Exit | None:
         """How it ended; None as long as nobody has waited for it."""
-        end = ops.now_child_exit(self._end)
-        return None if isinstance(end, int) else Exit(*end)
+        if self._exit is None:
+            end = ops.now_child_exit(self._end)
+            if not isinstance(end, int):
+                self._exit = Exit(*end)
+        return self._exit
 
     def poll(self) -> Exit | None:
         """How it ended, which lets the kernel forget it; None while it runs.
@@ -86,22 +90,25 @@ class Child(WaitedHandle):
             TimedOutError: It did not end in time.
             StatusLostError: Somebody else has reaped it.
         """
-        _deadline.valid(timeout)
-        ended = self.exit
-        if ended is not None:
-            return ended
-        if timeout == 0:
+        return self.wait_until(_deadline.by(timeout))
+
+    def wait_until(self, deadline: int) -> Exit:
+        """The same by a deadline of `_deadline.by()`."""
+        if self._exit is not None:
+            return self._exit
+        if deadline == 0:
             result = ops.now_child_reap(self, self._end)
         else:
-            result = self._wait(lambda until: ops.child_wait(self, self._end, until), timeout, "wait for")
+            result = self._wait_until(
+                lambda until: ops.child_wait(self, self._end, until), deadline, "wait for"
+            )
         return self._ended(result, "wait for")
 
     def _ended(self, result: int, doing: str) -> Exit:
         ended = self.exit
         nap = 0.0
-        while (
-            result == -ECHILD and ended is None and self._waiting
-        ):  # another thread is about to write it down
+        # Another thread may be about to write it down; in a forked copy those are not there.
+        while result == -ECHILD and ended is None and self._waiting and self._parent == os.getpid():
             nap = _deadline.nap(nap, _deadline.FOREVER)
             ended = self.exit
         if ended is None:
@@ -122,12 +129,12 @@ class Child(WaitedHandle):
     def send_group(self, signal: int) -> None:
         """Send it to the whole process group that it leads, also to its own children.
 
-        Once it has been waited for, nobody: the group's number may be another's. And if it leads none, to
-        itself alone.
+        Once it has been waited for, by whomever, nobody: the group's number may be another's. And if it leads
+        none, to itself alone.
         """
         if not self._leads:
             return self.send(signal)
-        if self.exit is None and not self.closed:
+        if self.exit is None and not self.closed and ops.now_pidfd_send(self, 0) != -ESRCH:
             try:
                 os.killpg(self.pid, signal)  # not reaped: nobody else can have this number
             except ProcessLookupError:
@@ -143,24 +150,40 @@ class Child(WaitedHandle):
 
     def end(self) -> None:
         """Kill it if it is ours to close: not in a process that was forked from its parent."""
-        if self._parent == os.getpid():
+        if self._exit is None and self._parent == os.getpid():
             self.kill()
 
     def close(self) -> None:
         """Let go of it; kill it, its group, and reap it if nobody has waited for it yet.
 
-        In a process that was forked from its parent, only let go.
+        In a process that was forked from its parent, only let go. To drop it does the same, with a
+        `ResourceWarning`.
+
+        Raises:
+            AccessError: It is another user's by now, and lives on.
+            StatusLostError: Somebody else has reaped it.
         """
-        try:
-            if self.exit is None and not self.closed and self._parent == os.getpid():
+        if self.exit is None and not self.closed and self._parent == os.getpid():
+            try:
                 self.kill()
                 self.wait()
+            except IPCError:  # what a signal handler raises leaves it open: it must still be reaped
+                super().close()
+                raise
+        super().close()
+
+    def __del__(self) -> None:
+        if self.closed:
+            return
+        try:
+            warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
         finally:
-            super().close()
+            self.close()
 
     def _error(self, result: int, doing: str) -> IPCError:
         if result == -ECHILD:
-            return StatusLostError(ECHILD, f"Somebody else has reaped it: {doing} {self}")
+            why = "Somebody else has reaped it" if self._parent == os.getpid() else "It is another process's"
+            return StatusLostError(ECHILD, f"{why}: {doing} {self}")
         return super()._error(result, doing)
 
     def __repr__(self) -> str:
@@ -182,7 +205,7 @@ def spawn(
     own_terminal: bool = False,
     process_group: int | None = None,
     umask: int | None = None,
-    identity: Identity = _NOBODY_ELSE,
+    identity: Identity = UNCHANGED,
     die_with_parent: bool = False,
     child: Child | None = None,
 ) -> Child:
@@ -198,7 +221,7 @@ def spawn(
         own_terminal: Make its descriptor 0 the controlling terminal of that.
         process_group: The one to join; `OWN_GROUP` is one of its own.
         umask: Its file mode creation mask.
-        identity: Its uid, gid and supplementary groups.
+        identity: Its uid, gid and supplementary groups, as `_privileges.resolve()` gives them.
         die_with_parent: SIGKILL it when this process ends, however it does (prctl(2), PR_SET_PDEATHSIG).
         child: An unborn one, for this.
 
@@ -206,8 +229,10 @@ def spawn(
         NotFoundError: There is no such program, or no interpreter for it, or no such directory.
         AccessError: It may not be executed, or we may not become that user.
         LimitError: Too many processes, or too long arguments.
-        ValueError: A NUL byte in a word.
+        ValueError: A NUL byte in a word, or no umask.
     """
+    if umask is not None and not 0 <= umask <= 0o777:
+        raise ValueError(f"a umask is 0..0o777, not {umask:#o}")
     encoded = _encoded(words)
     environment = _OURS if env is None else {os.fsencode(k): os.fsencode(v) for k, v in env.items()}
     flags = (
@@ -215,19 +240,21 @@ def spawn(
         | (ops.SPAWN_OWN_TERMINAL if own_terminal else 0)
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
+    paths, variables = _paths(encoded[0], environment), _variables(environment)
+    place = None if directory is None else _encoded((directory,))[0]
     if child is None:
         child = Child.unborn()
     arguments = (
         child,
-        _paths(encoded[0], environment),
+        paths,
         encoded,
-        _variables(environment),
-        None if directory is None else _encoded((directory,))[0],
+        variables,
+        place,
         dict(descriptors or {}),
         flags,
         _SAME if process_group is None else process_group,
         _SAME if umask is None else umask,
-        *identity,
+        *needed(identity),
     )
     try:
         # The death of the thread that asked for it is what kills the child, not that of the process.
@@ -242,7 +269,7 @@ def spawn(
         child.close()
         raise
     if isinstance(result, tuple):
-        raise _failed(*result, encoded, arguments[1], directory)
+        raise _failed(*result, encoded, variables, paths, place)
     return child
 
 
@@ -255,10 +282,10 @@ _OURS: Mapping[bytes, bytes] = getattr(os.environb, "_data", os.environb)
 def _encoded(words: Sequence[Word]) -> list[bytes]:
     if isinstance(words, (str, bytes)):
         raise TypeError(f"a program and its arguments, each by itself, not {words!r:.50}")
-    encoded = [os.fsencode(word) for word in words]
+    encoded = [*map(os.fsencode, words)]
     if not encoded or not encoded[0]:
         raise ValueError("there is no program without a name")
-    if any(b"\0" in word for word in encoded):
+    if b"\0" in b"".join(encoded):
         raise ValueError(f"a NUL byte in {words!r:.100}")
     return encoded
 
@@ -274,20 +301,24 @@ def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
-    variables = [name + b"=" + value for name, value in environment.items()]
     if environment is _OURS:
-        return variables
+        return [*map(b"=".join, dict(environment).items())]  # a copy in one step: others may change it
     for name, value in environment.items():
         if not name or b"=" in name or b"\0" in name or b"\0" in value:
             raise ValueError(f"no variable of an environment: {name!r:.50}")
-    return variables
+    return [name + b"=" + value for name, value in environment.items()]
 
 
 # ---- errors ----
 
 
 def _failed(
-    result: int, step: str, words: list[bytes], paths: list[bytes], directory: Word | None
+    result: int,
+    step: str,
+    words: list[bytes],
+    variables: list[bytes],
+    paths: list[bytes],
+    directory: bytes | None,
 ) -> IPCError:
     """What to raise for a program that could not be started."""
     number, name = -result, os.fsdecode(words[0])
@@ -295,17 +326,14 @@ def _failed(
     if number == EAGAIN:
         return limit_error(number, doing, "RLIMIT_NPROC", _most_processes(), None)
     if number == E2BIG:
-        return _too_long(doing, words)
+        return _too_long(doing, words + variables)
+    paths = [os.path.join(directory or b"", path) for path in paths]
     if step == "exec" and number == ENOENT and any(map(os.path.exists, paths)):
         return error(number, f"{doing}: the interpreter in its first line")
     if step == "exec" and number == EACCES and any(map(os.path.isdir, paths)):
         return error(number, f"{doing}: it is a directory")
     if step == "directory":
         return error(number, f"{doing} in {os.fsdecode(directory or b'')!r}")
-    if step == "user":
-        return error(EPERM if number == EPERM else number, f"{doing} as another user")
-    if step == "descriptors" and number == EBADF:
-        return error(number, f"{doing}: give it a descriptor")
     return error(number, doing if step == "exec" else f"{doing}: {_STEPS.get(step, step)}")
 
 
@@ -313,6 +341,7 @@ _STEPS = {
     "clone": "make a process",
     "descriptors": "give it its descriptors",
     "session": "make a session",
+    "user": "become another user",
     "group": "put it into a process group",
     "terminal": "give it a controlling terminal",
     "parent": "let it die with its parent",
@@ -325,12 +354,11 @@ def _most_processes() -> int:
     return getrlimit(RLIMIT_NPROC)[0]
 
 
-def _too_long(doing: str, words: list[bytes]) -> IPCError:
-    longest = max(map(len, words))
+def _too_long(doing: str, strings: list[bytes]) -> IPCError:
+    longest = max(map(len, strings))
     if longest >= _MOST_STRING:
-        return limit_error(
-            E2BIG, f"{doing}: an argument of {longest} bytes", "MAX_ARG_STRLEN", _MOST_STRING, None
-        )
+        what = f"{doing}: an argument or variable of {longest} bytes"
+        return limit_error(E2BIG, what, "MAX_ARG_STRLEN", _MOST_STRING, None)
     return limit_error(
         E2BIG, f"{doing}: arguments and environment", "ARG_MAX", os.sysconf("SC_ARG_MAX"), None
     )

@@ -33,6 +33,8 @@ class Waited:
         raise NotImplementedError
 
     def _wake_waiters(self) -> None:
+        if not self._waiting:
+            return
         me = get_native_id()
         for _ in range(_PUSHES):
             others = [thread for thread in self._waiting if thread != me]

@@ -30,12 +30,13 @@ from _operator import attrgetter
 from _warnings import warn
 from _weakref import ref
 from array import array
-from errno import EAGAIN, EBADF, EINTR, EINVAL, ENOSYS, ENOTSUP, EPERM, ETIMEDOUT
-from fcntl import F_GETFD, F_GETFL, F_SETFD, FD_CLOEXEC, fcntl
+from errno import EAGAIN, EBADF, EINTR, EINVAL, ENOSYS, ENOTSUP, ENXIO, EPERM, EPIPE, ETIMEDOUT
+from fcntl import F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC, fcntl
 from itertools import chain, repeat, starmap
 from time import monotonic_ns
 
 from .fallback_foreign import call
+from .fallback_waits import until
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +52,16 @@ __all__ = (
     "close_all",
     "fd_open",
     "fd_wait",
+    "fifo_open",
+    "fifo_watch",
     "now_adopt",
     "now_duplicate",
     "now_eventfd",
     "now_eventfd_read",
     "now_eventfd_write",
+    "now_fifo_is_unread",
+    "now_fifo_read",
+    "now_fifo_write",
     "now_move",
     "now_pidfd_getfd",
     "now_pidfd_open",
@@ -195,6 +201,88 @@ def now_pipe(waits: bool, read: Any, write: Any) -> int:
     flags = os.O_CLOEXEC | (0 if waits else os.O_NONBLOCK)
     ends = chain.from_iterable(starmap(os.pipe2, ((flags,),)))
     return int(call(any, map(dict.__setitem__, (read._held, write._held), repeat(KEY), ends)))
+
+
+# ---- named pipes ----
+
+_MOST_AT_ONCE = 65536
+
+
+def fifo_open(into: Any, path: bytes, writing: bool, deadline: int) -> int:
+    if writing:
+        return int(until(lambda: _try_to_write(into, path), deadline))
+    # It stays open when a signal comes: who has come to write meanwhile shall not find it closed.
+    result = 0 if into._number >= 0 else own(into, os.open, path, os.O_RDONLY | os.O_NONBLOCK)
+    if result == 0:
+        # There is no telling that somebody has come, but by what he writes, or that he has gone again.
+        result = fd_wait(into._number, READABLE, deadline)
+    if result not in (0, -EINTR):
+        close_all([into])
+    return result
+
+
+def _try_to_write(into: Any, path: bytes) -> int:
+    result = own(into, os.open, path, os.O_WRONLY | os.O_NONBLOCK)
+    return -EAGAIN if result == -ENXIO else result
+
+
+def _do_not_wait(number: int) -> int:
+    flags = int(call(fcntl, number, F_GETFL, invalid=EBADF))
+    if flags < 0 or flags & os.O_NONBLOCK:
+        return min(flags, 0)
+    return int(call(fcntl, number, F_SETFL, flags | os.O_NONBLOCK))
+
+
+def now_fifo_read(fifo: Any, size: int) -> int | bytes:
+    number = fifo._number
+    return _do_not_wait(number) or call(os.read, number, min(size, _MOST_AT_ONCE))
+
+
+def now_fifo_write(fifo: Any, data: Any) -> int:
+    number = fifo._number
+    part = memoryview(data)[:_MOST_AT_ONCE]
+    result = _do_not_wait(number)
+    if result or _signal.getsignal(_signal.SIGPIPE) == _signal.SIG_IGN:
+        return result or int(call(os.write, number, part))
+    return _write_and_block_sigpipe(number, part)
+
+
+def _write_and_block_sigpipe(number: int, data: memoryview) -> int:
+    broken = (_signal.SIGPIPE,)
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, broken)
+    try:
+        was_pending = _signal.SIGPIPE in before and _signal.SIGPIPE in _signal.sigpending()
+        result = int(call(os.write, number, data))
+        if result == -EPIPE and not was_pending:
+            _signal.sigtimedwait(broken, 0)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    return result
+
+
+def now_fifo_is_unread(fifo: Any) -> int:
+    if fifo._number < 0:
+        return -EBADF
+    poll = select.poll()
+    poll.register(fifo._number, 0)
+    return int(any(event & select.POLLERR for _, event in poll.poll(0)))
+
+
+_IN_CLOSE_NOWRITE = 0x10
+
+
+def fifo_watch(into: Any, path: bytes) -> int:
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = own(into, libc.inotify_init1, os.O_CLOEXEC | os.O_NONBLOCK)
+    if result == 0 and into._number < 0:
+        into._held.pop(KEY, None)
+        return -ctypes.get_errno()
+    if libc.inotify_add_watch(into._number, path, _IN_CLOSE_NOWRITE) < 0:
+        result = -ctypes.get_errno()
+        close_all([into])
+    return result
 
 
 # ---- eventfds and pidfds ----

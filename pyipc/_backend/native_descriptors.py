@@ -17,11 +17,16 @@ __all__ = (
     "close_all",
     "fd_open",
     "fd_wait",
+    "fifo_open",
+    "fifo_watch",
     "now_adopt",
     "now_duplicate",
     "now_eventfd",
     "now_eventfd_read",
     "now_eventfd_write",
+    "now_fifo_is_unread",
+    "now_fifo_read",
+    "now_fifo_write",
     "now_move",
     "now_pidfd_getfd",
     "now_pidfd_open",
@@ -33,6 +38,8 @@ __all__ = (
 
 READABLE = lib.PYIPC_READABLE
 WRITABLE = lib.PYIPC_WRITABLE
+
+_MOST_AT_ONCE = 65536  # of what fifo.c reads
 
 # ---- owners ----
 
@@ -118,6 +125,33 @@ fd_wait = lib.pyipc_fd_wait
 
 def now_pipe(waits: bool, read: Any, write: Any) -> int:
     return lib.pyipc_now_pipe(waits, cell(read), cell(write))
+
+
+# ---- named pipes ----
+
+
+def fifo_open(into: Any, path: bytes, writing: bool, deadline: int) -> int:
+    return lib.pyipc_fifo_open(path, writing, deadline, cell(into))
+
+
+def now_fifo_read(fifo: Any, size: int) -> int | bytes:
+    size = min(size, _MOST_AT_ONCE)
+    room = ffi.new("char[]", size)
+    result = lib.pyipc_now_fifo_read(cell(fifo), room, size)
+    return result if result < 0 else ffi.buffer(room, result)[:]
+
+
+def now_fifo_write(fifo: Any, data: Any) -> int:
+    text = data if type(data) is bytes else ffi.from_buffer("char[]", data)
+    return lib.pyipc_now_fifo_write(cell(fifo), text, len(data))
+
+
+def now_fifo_is_unread(fifo: Any) -> int:
+    return lib.pyipc_now_fifo_is_unread(cell(fifo))
+
+
+def fifo_watch(into: Any, path: bytes) -> int:
+    return lib.pyipc_fifo_watch(path, cell(into))
 
 
 # ---- eventfds and pidfds ----

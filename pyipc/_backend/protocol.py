@@ -278,7 +278,7 @@ class Descriptor:
 
 
 class DescriptorOps(Protocol):
-    """Descriptors, eventfd(2), and the pidfds of pidfd_open(2)."""
+    """Descriptors, eventfd(2), named pipes, and the pidfds of pidfd_open(2)."""
 
     Descriptor: type[Any]
     READABLE: int
@@ -316,6 +316,24 @@ class DescriptorOps(Protocol):
 
     def now_eventfd_write(self, eventfd: Any, value: int) -> int:
         """Add to it; -EAGAIN if it would pass its maximum."""
+
+    def fifo_open(self, into: Any, path: bytes, writing: bool, deadline: int) -> int:
+        """Open a fifo once somebody has the other side; -EAGAIN if there may be no thread for that.
+
+        Until then nobody takes us for one who has it open; but the fallback's reader is taken for one.
+        """
+
+    def now_fifo_read(self, fifo: Any, size: int) -> Union[int, bytes]:
+        """So many bytes at most, and no more than 65536; none at the end; -EAGAIN while there are none."""
+
+    def now_fifo_write(self, fifo: Any, data: Any) -> int:
+        """How many bytes went, 65536 at most; -EPIPE, and no SIGPIPE, if nobody reads."""
+
+    def now_fifo_is_unread(self, fifo: Any) -> int:
+        """Whether nobody has it open for reading; of one that is open for writing."""
+
+    def fifo_watch(self, into: Any, path: bytes) -> int:
+        """What is readable once somebody has closed it who had it open for reading alone."""
 
     def now_pidfd_open(self, into: Any, pid: int) -> int:
         """The process that has this pid now."""

@@ -1,3 +1,6 @@
 """Named pipes (fifo(7))."""
 
-__all__ = ()
+from .ends import Reader, Writer
+from .fifo import Fifo
+
+__all__ = ("Fifo", "Reader", "Writer")

@@ -2,7 +2,10 @@
 
 from .command import DEVNULL, STDOUT, Command, Pipeline
 from .environment import clean_environment
+from .fork_pipe import fork_pipe
+from .privileges import drop_privileges
 from .running import Duplex, Reader, Running, Streams, Writer
+from .sources import sources
 
 __all__ = (
     "DEVNULL",
@@ -15,4 +18,7 @@ __all__ = (
     "Streams",
     "Writer",
     "clean_environment",
+    "drop_privileges",
+    "fork_pipe",
+    "sources",
 )

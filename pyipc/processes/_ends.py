@@ -43,17 +43,21 @@ class Ends:
                 os.set_blocking(handle.fileno(), False)  # of our end alone
 
     def close(self) -> None:
-        """Let go of all, and of what was to be written."""
+        """Let go of all, and of what was to be written or read."""
         self.close_input()
         for handle in self.outs.values():
             handle.close()
+        for output in self.outputs.values():
+            output.drop()
 
     def close_input(self) -> None:
         """It has read its last."""
-        self.feed.drop()
         if self.into is not None:
-            self.into.close()
-            self.into = None
+            try:
+                self.feed.drop()
+            finally:
+                self.into.close()
+                self.into = None
 
     def turn(self, deadline: int, most: dict[str, int]) -> int:
         """Write or read some; wait until that can be done, but not past the deadline.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import EFBIG, EPIPE
+from io import BytesIO
 
 from ..errors import error, limit_error
 
@@ -20,7 +21,7 @@ MOST_LINE = 1 << 20
 def encoded(data: Data) -> memoryview:
     """Text as UTF-8; bytes as they are, of whatever kind, without a copy."""
     view = memoryview(data.encode() if isinstance(data, str) else data)
-    return view if view.format == "B" and view.contiguous else view.cast("B")
+    return view.cast("B") if view.nbytes else memoryview(b"")  # which cannot cast what has no bytes
 
 
 class Feed:
@@ -86,39 +87,77 @@ class Feed:
 
 
 class Output:
-    """What a program wrote and nobody has taken yet."""
+    """What a program wrote and nobody has taken yet: whole lines, handed out by C, and what came since."""
 
-    __slots__ = ("_data", "_looked", "ended")
+    __slots__ = ("_data", "_lines", "_looked", "_size", "ended")
 
     def __init__(self) -> None:
-        self._data = bytearray()
+        self._lines = BytesIO()
+        self._size = 0  # of the lines
+        self._data: bytes | bytearray = b""
         self._looked = 0  # up to here there is no end of a line
         self.ended = False
 
     def __len__(self) -> int:
-        return len(self._data)
+        return self._size - self._lines.tell() + len(self._data)
 
     def add(self, data: bytes) -> None:
         """It wrote this."""
-        self._data += data
+        if not self._data:
+            self._data = data  # as it is: most is taken before more comes
+        elif isinstance(self._data, bytearray):
+            self._data += data
+        else:
+            self._data = bytearray().join((self._data, data))
 
     def take(self, size: int) -> bytes:
         """So many bytes of it, or all."""
-        taken = bytes(memoryview(self._data)[:size])
-        del self._data[:size]
-        self._looked = 0
+        taken, data = self._lines.read(size), self._data
+        more = size - len(taken)
+        if more >= len(data):
+            self._data, self._looked = b"", 0
+            return taken + bytes(data)
+        if more:
+            if not isinstance(data, bytearray):  # of which the rest need not be copied each time
+                data = self._data = bytearray(data)
+            taken += bytes(memoryview(data)[:more])
+            del data[:more]
+            self._looked = 0
         return taken
 
     def take_line(self) -> bytes | None:
-        r"""A line with its \n, or what stands after the last one at the end; None if more must come first.
+        r"""A line with its \n, or what stands after the last one at the end, and then b"".
+
+        None if more must come first.
 
         Raises:
             LimitError: There is no end of the line within `MOST_LINE` bytes.
         """
-        end = self._data.find(b"\n", self._looked)
-        if end >= 0:
-            return self.take(end + 1)
-        self._looked = len(self._data)
-        if self._looked >= MOST_LINE:
-            raise limit_error(EFBIG, "read a line of a program", "MOST_LINE", MOST_LINE, None)
-        return self.take(self._looked) if self.ended else None
+        lines = self.take_lines()
+        if lines is None:
+            return b"" if self.ended else None
+        return lines.readline()
+
+    def take_lines(self) -> BytesIO | None:
+        """The same, one after the other: who reads a line there takes it. None if there is none."""
+        if self._lines.tell() == self._size and not self._find_lines():
+            return None
+        return self._lines
+
+    def _find_lines(self) -> bool:
+        data = self._data
+        end = len(data) if self.ended else data.rfind(b"\n", self._looked) + 1
+        if not end:
+            self._looked = len(data)
+            if self._looked >= MOST_LINE:
+                raise limit_error(EFBIG, "read a line of a program", "MOST_LINE", MOST_LINE, None)
+            return False
+        lines, rest = BytesIO(data[:end]), data[end:]
+        # No signal handler can run between these, and find a line in both.
+        self._lines, self._size, self._data, self._looked = lines, end, rest, 0
+        return True
+
+    def drop(self) -> None:
+        """Nobody will read it."""
+        self._lines.seek(self._size)
+        self._data = b""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 
+from .._backend import ops
 from .._descriptor import Handle, number_of
+from .._privileges import resolve
 from .._spawn import OWN_GROUP, Child, spawn
+from ..errors import check
 from ._ends import Ends
 from ._feed import Feed
 from .running import Duplex, Reader, Running, Streams, Writer
@@ -67,8 +70,13 @@ class Runnable:
             ProgramFailedError: It ended otherwise than its `ok` says.
             TimedOutError: It did not end in time, and was killed.
         """
-        with _start(Running, self, input, output=output) as running:
-            return running.finish(timeout)
+        running = _start(Running, self, input, output=output)
+        try:
+            exits = running.wait(timeout)
+        finally:
+            running.close()
+        running._check(exits)
+        return exits
 
     def read_bytes(self, input: Input = None, *, timeout: float | None = None) -> bytes:
         """All that it writes. Arguments and errors are those of `run()`."""
@@ -110,6 +118,9 @@ class Command(Runnable):
         env: Its environment, whole; None is ours. See `clean_environment()`.
         directory: Where it starts; None is where we are.
         stderr: Where it complains: None is where we would; `STDOUT`; `DEVNULL`; an open file.
+        user: Who it is: a name or uid. With its own groups, unless others are given.
+        group: Its group: a name or gid.
+        extra_groups: Its supplementary groups.
         umask: Its file mode creation mask.
         own_group: Let it and its own children be a process group, with the others of its pipeline, so that
             all can be killed together. A program that reads from our terminal must not be (SIGTTIN).
@@ -153,7 +164,7 @@ class Command(Runnable):
         self.env = env
         self.directory = directory
         self.stderr = stderr
-        self.identity = (-1, -1, None)
+        self.identity = resolve(user, group, extra_groups)
         self.umask = umask
         self.own_group = own_group
         self.new_session = new_session
@@ -230,6 +241,8 @@ def _start(
 class _Starting:
     """What has been opened and started so far."""
 
+    __slots__ = ("children", "given", "into", "ours", "theirs")
+
     def __init__(self) -> None:
         self.children: list[Child] = []
         self.into: Handle | None = None  # ours
@@ -238,9 +251,6 @@ class _Starting:
         self.given: dict[str, int] = {}  # the number of what becomes "in", "out" and "err"
 
     def pipe(self) -> tuple[Handle, Handle]:
-        from .._backend import ops
-        from ..errors import check
-
         read, write = Handle._empty(), Handle._empty()
         check(ops.now_pipe(True, read, write), "make a pipe")
         return read, write
@@ -261,9 +271,6 @@ class _Starting:
     def target(self, where: Output) -> int:
         """The number of an open file, or of /dev/null."""
         if where == DEVNULL:
-            from .._backend import ops
-            from ..errors import check
-
             nothing = Handle._empty()
             self.theirs.append(nothing)
             check(ops.fd_open(nothing, b"/dev/null", os.O_RDWR), "open /dev/null")

@@ -12,14 +12,14 @@ from ._feed import MOST_PENDING, encoded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import TypeVar
 
     from .._exit import Exit
     from .._spawn import Child
     from ._ends import Ends
-    from ._feed import Data
+    from ._feed import Data, Output
     from .command import Command
 
     Self = TypeVar("Self", bound="Running")
@@ -70,9 +70,10 @@ class Running(Waited):
             TimedOutError: Some of them still run.
         """
         deadline = _deadline.by(timeout)
-        if self._ends.feed.next() is None:
-            self._ends.close_input()
-        self._ends.feed.ended = True
+        if self._ends.into is not None:
+            if self._ends.feed.next() is None:
+                self._ends.close_input()
+            self._ends.feed.ended = True
         while self._ends.into is not None or self._ends.outs:
             self._turn(deadline, _ENOUGH, "wait for")
             for output in self._ends.outputs.values():
@@ -81,10 +82,8 @@ class Running(Waited):
 
     def _reap(self, deadline: int) -> tuple[Exit, ...]:
         # The first last: as long as it is not reaped, the group's number is theirs.
-        for child in reversed(self.children):
-            if child.poll() is None:
-                child.wait(max(0.0, _deadline.left(deadline)) if deadline != _deadline.FOREVER else None)
-        return tuple(child.wait() for child in self.children)
+        exits = [child.wait_until(deadline) for child in reversed(self.children)]
+        return tuple(reversed(exits))
 
     def finish(self, timeout: float | None = None) -> tuple[Exit, ...]:
         """As `wait()`, and let go of everything.
@@ -216,6 +215,8 @@ class Reader(Running):
         Raises:
             TimedOutError: They did not come in time. Those that did come are there for the next call.
         """
+        if size is not None and size < 0:
+            raise ValueError(f"a size is None or at least 0, not {size}")
         deadline = _deadline.by(timeout)
         output = self._ends.outputs["out"]
         most = {"out": 1 << 62 if size is None else size}
@@ -251,7 +252,18 @@ class Reader(Running):
         return line
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self.read_line, b"")
+        # A loop that is broken off leaves the lines that it has not seen where they are.
+        output = self._ends.outputs["out"]
+        while True:
+            lines = output.take_lines()
+            self._refuse_closed()
+            if lines is not None:
+                for line in lines:  # noqa: UP028 ("yield from" would close them with the loop)
+                    yield line
+            elif output.ended:
+                return
+            else:
+                self._turn(_deadline.FOREVER, _ENOUGH, "read from")
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -302,7 +314,8 @@ class Streams(Running):
         """Let it read this, as soon as it does: what does not go at once goes while its output is read.
 
         Raises:
-            WouldBlockError: More than a MiB waits to be read by it.
+            WouldBlockError: With this, more than a MiB would wait to be read by it: none of it will. For more
+                than that at a time, `streams(input)`.
             PeerGoneError: It reads no more, or has ended.
         """
         feed = self._ends.feed
@@ -310,9 +323,10 @@ class Streams(Running):
             raise error(EBADF if self._closed else EPIPE, f"write to {self}")
         while feed.size and self._ends.turn(_PAST, {}) > 0:
             pass
-        if feed.size and feed.size + len(encoded(data)) > MOST_PENDING:
-            raise error(EAGAIN, f"write to {self}, which has not read {feed.size} bytes")
-        feed.add(bytes(encoded(data)))
+        view = encoded(data)
+        if feed.size + len(view) > MOST_PENDING:
+            raise error(EAGAIN, f"write {len(view)} bytes to {self}, which has not read {feed.size}")
+        feed.add(bytes(view))
         while feed.size and self._ends.turn(_PAST, {}) > 0:
             pass
         if self._ends.refused:
@@ -337,25 +351,26 @@ class Streams(Running):
             TimedOutError: That has passed.
             LimitError: A line of more than a MiB.
         """
-        return self._each("take_line", timeout, total)
+        _deadline.valid(timeout)
+        return self._each(lambda output: output.take_lines() or (), timeout, _deadline.by(total))
 
     def chunks(
         self, timeout: float | None = None, *, total: float | None = None
     ) -> Iterator[tuple[str, bytes]]:
         """The same, whatever comes at a time, up to 64 KiB."""
-        return self._each("take", timeout, total)
-
-    def _each(self, how: str, timeout: float | None, total: float | None) -> Iterator[tuple[str, bytes]]:
-        end = _deadline.by(total)
         _deadline.valid(timeout)
+        return self._each(
+            lambda output: iter(lambda: output.take(1 << 16), b""), timeout, _deadline.by(total)
+        )
+
+    def _each(
+        self, taking: Callable[[Output], Iterable[bytes]], timeout: float | None, end: int
+    ) -> Iterator[tuple[str, bytes]]:
         self._begun = True
         outputs = self._ends.outputs
         while True:
             for name, output in outputs.items():
-                while output:
-                    taken = output.take_line() if how == "take_line" else output.take(1 << 16)
-                    if taken is None:
-                        break
+                for taken in taking(output):
                     yield name, taken
             if not self._ends.outs:
                 return

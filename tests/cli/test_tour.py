@@ -43,9 +43,19 @@ NEEDS = {
     "None is lost in silence": None,
     "As many as it takes": None,
     "Who was that?": None,
+    "A text for each reader": None,
+    "A reader is killed, another waits": None,
+    "Records of many writers": None,
+    "Nothing else than a fifo": None,
     "Memory without a name": None,
     "Its maker dies": None,
     "Nobody pulls it away": None,
+    "A pipeline, and how each ended": None,
+    "No such program": None,
+    "A conversation": None,
+    "All at once": None,
+    "Leave when you like": None,
+    "Its parent is killed": None,
     "Its owner dies": "sync.locks",
     "Half done": "sync.locks",
     "Permits come back": "sync.locks",
@@ -59,7 +69,7 @@ NEEDS = {
     "In vain": None,
     "The end": None,
 }
-WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type")
+WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type", "A text for each reader")
 if os.uname().machine in fds_partners.SENDMSG:
     WITH_PERL += ("From any program",)
 
@@ -202,7 +212,9 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
         "Memory with a name",
         "A program for sysv_ipc",
         "An open file goes along",
+        "A text for each reader",
         "Memory without a name",
+        "A pipeline, and how each ended",
         "Its owner dies",
         "Messages through memory",
         "A conversation",

@@ -17,6 +17,7 @@ CHAPTERS = [
         "pyipc.compat.sysv_ipc",
         "pyipc.errors",
         "pyipc.fds",
+        "pyipc.fifos",
         "pyipc.memory",
     ),
     *("pyipc.posix", "pyipc.sync", "pyipc.terminals"),

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-STOPS = ("sysv", "posix", "compat", "fds", "memory", "sync", "channels", "terminals")
+STOPS = (
+    *("sysv", "posix", "compat", "fds", "fifos", "memory", "processes", "sync", "channels"),
+    "terminals",
+)
 
 
 def _stop(name: str) -> str:

@@ -1,0 +1,292 @@
+"""The two ends of a fifo: bytes, lines and records, with a timeout each."""
+
+from __future__ import annotations
+
+import os
+from errno import EAGAIN, EBADMSG, EINTR, EMSGSIZE, EPERM
+from fcntl import fcntl
+
+from .. import _deadline
+from .._backend import ops
+from .._descriptor import WaitedHandle
+from ..errors import error, limit_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .._backend.protocol import Descriptor
+    from ..errors import IPCError
+
+_PIPE_BUF = 4096  # what Linux writes in one piece, on every machine
+_HEADER = 4
+
+_LONGEST_RECORD = _PIPE_BUF - _HEADER
+
+#: What the backends read or write in one call, at most.
+AT_ONCE = 65536
+_F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032  # which Python names from 3.10 on
+_MOST = "/proc/sys/fs/pipe-max-size"
+
+
+class _End(WaitedHandle):
+    """What both ends have."""
+
+    __slots__ = ()
+
+    def __init__(self, descriptor: int | Descriptor) -> None:
+        self._begin()
+        super().__init__(descriptor)
+
+    def _begin(self) -> None:
+        pass
+
+    @property
+    def capacity(self) -> int:
+        """How many bytes the pipe holds while nobody reads."""
+        return fcntl(self.fileno(), _F_GETPIPE_SZ)
+
+    def set_capacity(self, size: int) -> int:
+        """Let the pipe hold this many bytes, or a few more; how many, it returns (F_SETPIPE_SZ, fcntl(2)).
+
+        It is the pipe's, for all who have the fifo open, until the last of them closes it.
+
+        Raises:
+            LimitError: Only root may have more than /proc/sys/fs/pipe-max-size, or than
+                /proc/sys/fs/pipe-user-pages-soft for all pipes of a user.
+            InUseError: More than that is in it.
+        """
+        if not 0 < size < 1 << 31:
+            raise ValueError(f"a pipe holds 1..2**31-1 bytes, not {size}")
+        doing = f"let {self} hold {size} bytes"
+        try:
+            return fcntl(self.fileno(), _F_SETPIPE_SZ, size)
+        except PermissionError:
+            raise _too_big(size, doing) from None
+        except OSError as problem:
+            if problem.errno is None or self.closed:  # a signal handler's, or ours
+                raise
+            raise error(problem.errno, doing) from problem
+
+    def detach(self) -> int:
+        """Give its number up: from now on it is the caller's to close. Its calls wait again.
+
+        Raises:
+            ClosedError: It is closed.
+        """
+        os.set_blocking(self.fileno(), True)
+        return super().detach()
+
+
+def _too_big(size: int, doing: str) -> IPCError:
+    with open(_MOST) as text:
+        most = int(text.read())
+    if size > most:
+        return limit_error(EPERM, doing, "pipe-max-size", most, _MOST)
+    path = "/proc/sys/fs/pipe-user-pages-soft"
+    with open(path) as text:
+        return limit_error(EPERM, doing, "pipe-user-pages-soft", int(text.read()), path)
+
+
+class Reader(_End):
+    """The end of a fifo that is read; `Fifo.reader()` gives one.
+
+    Whatever is written into a fifo, one of its readers gets: lines and records are for one that reads
+    alone. It is readable, for select(2) and the like, while something is in the pipe, and at its end;
+    after a `read_line`, more may have been read than was given, which `pyipc.wait` knows and select(2)
+    does not.
+
+    Args:
+        descriptor: The number of a fifo or pipe that nobody else will close; or a handle, which gives its
+            own up.
+    """
+
+    __slots__ = ("_unread",)
+    kind = "fifo reader"
+    _unread: bytearray
+
+    @classmethod
+    def _empty(cls) -> Reader:
+        self = super()._empty()
+        self._begin()
+        return self
+
+    def _begin(self) -> None:
+        self._unread = bytearray()
+
+    def read(self, size: int = AT_ONCE, timeout: float | None = None) -> bytes:
+        """What is there, up to so many bytes; waits until something is.
+
+        Returns:
+            At least one byte; none once all who had it open for writing have closed it. After that, more
+            may come, from others who open it.
+
+        Raises:
+            WouldBlockError: With `timeout=0`: nothing is there.
+            TimedOutError: Nothing came in time.
+        """
+        _deadline.valid(timeout)
+        if size < 1:
+            raise ValueError(f"size is at least 1, not {size}")
+        if self._unread:
+            return self._cut(min(size, len(self._unread)))
+        return self._read(size, _deadline.by(timeout), timeout)
+
+    def read_line(self, timeout: float | None = None, *, longest: int = AT_ONCE) -> bytes:
+        r"""The next line, with its b"\n".
+
+        Args:
+            timeout: As for `read`; what has come of a line stays for the next call.
+            longest: A line with more bytes comes in pieces.
+
+        Returns:
+            Without b"\n" a piece of a long line, or the last one before the end; at the end nothing.
+        """
+        deadline = _deadline.by(timeout)
+        if longest < 1:
+            raise ValueError(f"longest is at least 1, not {longest}")
+        while True:
+            found = self._unread.find(b"\n", 0, longest) + 1
+            if found or len(self._unread) >= longest:
+                return self._cut(found or longest)
+            more = self._read(AT_ONCE, deadline, timeout)
+            if not more:
+                return self._cut(len(self._unread))
+            self._unread += more
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Its lines, to its end."""
+        while True:
+            line = self.read_line()
+            if not line:
+                return
+            yield line
+
+    def read_record(self, timeout: float | None = None) -> bytes | None:
+        """The next of what `Writer.write_record` writes; None at the end.
+
+        Raises:
+            IPCError: EBADMSG: something else is in the pipe, which stays there for `read`.
+            WouldBlockError: With `timeout=0`: none is there.
+            TimedOutError: None came in time.
+        """
+        deadline = _deadline.by(timeout)
+        if not self._fill(_HEADER, deadline, timeout):
+            return None
+        size = self._unread[0] | self._unread[1] << 8
+        check = self._unread[2] | self._unread[3] << 8
+        if size ^ check != 0xFFFF or size > _LONGEST_RECORD:
+            raise error(EBADMSG, f"read a record from {self}: what is in it is none")
+        self._fill(_HEADER + size, deadline, timeout)
+        return self._cut(_HEADER + size)[_HEADER:]
+
+    def _fill(self, size: int, deadline: int, timeout: float | None) -> bool:
+        """Have so many bytes, of which the kernel gives no more; False at the end."""
+        while len(self._unread) < size:
+            more = self._read(size - len(self._unread), deadline, timeout)
+            if not more:
+                if self._unread:
+                    raise error(EBADMSG, f"read a record from {self}: it ends within one")
+                return False
+            self._unread += more
+        return True
+
+    def _cut(self, size: int) -> bytes:
+        taken = bytes(self._unread[:size])
+        del self._unread[:size]
+        return taken
+
+    def _read(self, size: int, deadline: int, timeout: float | None) -> bytes:
+        result = ops.now_fifo_read(self, size)
+        if result == -EAGAIN and timeout != 0:
+            result = self._wait_until(lambda until: self._read_once(size, until), deadline, "read from")
+        if isinstance(result, int):
+            raise self._error(result, "read from")
+        return result
+
+    def _read_once(self, size: int, deadline: int) -> int | bytes:
+        result = ops.fd_wait(self._number, ops.READABLE, deadline)
+        return _or_again(ops.now_fifo_read(self, size)) if result == 0 else result
+
+    def _is_ready(self) -> bool:
+        return b"\n" in self._unread or ops.fd_wait(self.fileno(), ops.READABLE, 0) == 0
+
+
+class Writer(_End):
+    """The end of a fifo that is written; `Fifo.writer()` gives one.
+
+    It is writable, for select(2) and the like, while there is room for 4096 bytes, and when nobody reads
+    any more.
+
+    Args:
+        descriptor: The number of a fifo or pipe that nobody else will close; or a handle, which gives its
+            own up.
+    """
+
+    __slots__ = ()
+    kind = "fifo writer"
+    #: How many bytes a record can have.
+    longest_record = _LONGEST_RECORD
+
+    def write(self, data: Any, timeout: float | None = None) -> None:
+        """Write all the bytes of *data*, any bytes-like object; waits while there is no room.
+
+        Up to 4096 bytes are written in one piece. Of more, pieces may come between those of others.
+
+        Raises:
+            PeerGoneError: Nobody has it open for reading any more. There is no SIGPIPE.
+            WouldBlockError: With `timeout=0`: there is no room for all of it.
+            TimedOutError: There was not, in time. All three have `characters_written`, how much was.
+        """
+        deadline = _deadline.by(timeout)
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest:
+            result = self._write(rest[:AT_ONCE], deadline, timeout)
+            if result < 0:
+                problem = self._error(result, "write to")
+                problem.characters_written = size - len(rest)
+                raise problem
+            rest = rest[result:]
+
+    def write_record(self, data: Any, timeout: float | None = None) -> None:
+        """Write some bytes that `Reader.read_record` gives as they are, in one piece or not at all.
+
+        However many write at once, and whoever of them is killed. Before the bytes there are four: how
+        many they are, as 16 bits, the low ones first, and the same with each bit turned round.
+
+        Raises:
+            LimitError: More than 4092 bytes, `longest_record` (PIPE_BUF).
+            PeerGoneError: Nobody has it open for reading any more.
+            WouldBlockError: With `timeout=0`: there is no room.
+            TimedOutError: There was none, in time.
+        """
+        deadline = _deadline.by(timeout)
+        data = memoryview(data).cast("B")
+        size = len(data)
+        if size > _LONGEST_RECORD:
+            doing = f"write a record of {size} bytes to {self}, {_HEADER} more with its head"
+            raise limit_error(EMSGSIZE, doing, "PIPE_BUF", _PIPE_BUF, None)
+        head = (size | (size ^ 0xFFFF) << 16).to_bytes(_HEADER, "little")
+        result = self._write(head + data, deadline, timeout)
+        if result < 0:
+            raise self._error(result, "write a record to")
+
+    def _write(self, data: Any, deadline: int, timeout: float | None) -> int:
+        result = ops.now_fifo_write(self, data)
+        if result == -EAGAIN and timeout != 0:
+            result = self._wait_until(lambda until: self._write_once(data, until), deadline, "write to")
+        return result
+
+    def _write_once(self, data: Any, deadline: int) -> int:
+        result = ops.fd_wait(self._number, ops.WRITABLE, deadline)
+        return _or_again(ops.now_fifo_write(self, data)) if result == 0 else result
+
+    def _is_unread(self) -> bool:
+        return ops.now_fifo_is_unread(self) > 0
+
+
+def _or_again(result: Any) -> Any:
+    """Somebody else may have been quicker: then wait again."""
+    return -EINTR if result == -EAGAIN else result

@@ -1,0 +1,289 @@
+"""This program again, at the other end of a pipe: open(KID, "|-") and open(KID, "-|") of perlipc.
+
+The child runs a function, and nothing else: it has no way back into what its parent was in the middle of.
+A `with` block whose body both would run could not promise that (docs/design/fork-pipe.md).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _signal import SIGKILL
+from _thread import RLock
+from _warnings import warn
+from _weakref import ref
+from errno import EAGAIN, EPERM
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+from time import monotonic_ns
+
+from .. import _deadline
+from .._backend import ops
+from .._descriptor import Handle
+from .._privileges import drop, resolve
+from .._spawn import Child
+from ..errors import check as check_result
+from ..errors import error, limit_error
+from ._ends import Ends
+from ._feed import Feed
+from .running import Duplex, Reader, Running, Writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
+
+    from .._privileges import Identity
+
+_KINDS: dict[str, type[Running]] = {"r": Reader, "w": Writer, "rw": Duplex}
+_STATUSES = range(-64, 256)  # all that there are
+_RETRY_NS = 1_000_000_000  # how long fork(2) is asked again that had no room
+_FIRST_FREE = 3  # the number after the three standard ones
+
+_READY = b"+"
+_LONGEST_TOLD = 4096  # bytes that go in one piece
+
+# One at a time, lest one's child has the other's ends.
+_turn = RLock()
+_living: set[ref[Running]] = set()
+
+
+class _Function:
+    """What a command is to those who wait for it."""
+
+    __slots__ = ("name", "ok")
+
+    def __init__(self, function: Callable[..., Any], check: bool) -> None:
+        self.name = getattr(function, "__qualname__", repr(function))
+        self.ok = (0,) if check else _STATUSES
+
+
+def fork_pipe(
+    mode: str,
+    function: Callable[..., Any],
+    *arguments: Any,
+    user: str | int | None = None,
+    group: str | int | None = None,
+    extra_groups: Iterable[str | int] | None = None,
+    check: bool = True,
+) -> Any:
+    """Fork; let the child run a function, with its standard input, output or both at our end of a pipe.
+
+    The child ends with the function: by status 0, by that of `sys.exit()`, or by 1 and a traceback. Its
+    `sys.stdin` and `sys.stdout` are the pipe, and so are its descriptors 0 and 1; it has our other open
+    files, but none of our ends of such pipes. It does not run our `atexit` functions nor what follows our
+    blocks, and writes nothing of what our files have buffered.
+
+    Only the thread that forks goes on in the child. If others hold locks, they hold them there for ever:
+    with threads there is a `RuntimeWarning`, and from Python 3.12 on its own `DeprecationWarning`.
+
+    Args:
+        mode: "r": we read what the child writes; "w": it reads what we write; "rw": both.
+        function: What the child runs.
+        arguments: What for.
+        user: Who the child becomes before the function runs, a name or uid; see `drop_privileges()`.
+        group: Its group, a name or gid.
+        extra_groups: Its supplementary groups.
+        check: Let any status but 0 be a `ProgramFailedError` when our block ends.
+
+    Returns:
+        A `Reader`, `Writer` or `Duplex`, as a `Command` gives: a block that ends with the pipe closed and
+        the child reaped; killed, if the block ends by an exception, or before all was read.
+
+    Raises:
+        ValueError: There is no such user or group.
+        AccessError: The child could not become that user; the function did not run.
+        LimitError: There may be no more processes (RLIMIT_NPROC), also a second later; RLIMIT_NOFILE.
+    """
+    if mode not in _KINDS:
+        raise ValueError(f'mode is "r", "w" or "rw", not {mode!r}')
+    if not callable(function):
+        raise TypeError(f"the child runs a function, not {function!r}")
+    identity = resolve(user, group, extra_groups)
+    _warn_of_threads()
+    parent = os.getpid()
+    forking = _Forking(mode)
+    try:
+        with _turn:
+            forking.fork()
+            if not forking.pid:
+                _run(forking, identity, function, arguments)
+            forking.be_parent()
+            what: Any = _Function(function, check)
+            kid = _KINDS[mode]([what], [forking.child], forking.ends())
+            _living.add(ref(kid, lambda reference: _dropped(reference, forking.child)))
+            return kid
+    except BaseException:  # a signal handler's too
+        if os.getpid() != parent:
+            _die()
+        forking.undo()
+        raise
+
+
+def _dropped(kid: ref[Running], child: Child) -> None:
+    """Nobody has it, as when a signal handler raises just before a block begins: then it ends here."""
+    _living.discard(kid)
+    if not child.closed:
+        child.close()
+
+
+class _Forking:
+    """The pipes, and what has become of them so far."""
+
+    def __init__(self, mode: str) -> None:
+        self.child = Child.unborn()
+        self.forked: dict[str, int] = {}
+        self.ours: dict[int, Handle] = {}  # by the number that the other end is going to have
+        self.theirs: dict[int, Handle] = {}
+        for number in [number for number, letter in enumerate("wr") if letter in mode]:
+            self.ours[number], self.theirs[number] = Handle._empty(), Handle._empty()
+        self.hears, self.tells = Handle._empty(), Handle._empty()
+
+    @property
+    def pid(self) -> int:
+        return self.forked["pid"]
+
+    def fork(self) -> None:
+        for number, ours in self.ours.items():
+            theirs = self.theirs[number]
+            read, write = (theirs, ours) if number == 0 else (ours, theirs)
+            check_result(ops.now_pipe(True, read, write), "make a pipe")
+        check_result(ops.now_pipe(True, self.hears, self.tells), "make a pipe")
+        _flush()
+        end, nap = monotonic_ns() + _RETRY_NS, 0.0
+        while True:
+            try:
+                # One step of the interpreter: no signal handler comes between the child and its pid.
+                any(map(self.forked.__setitem__, ("pid",), iter(os.fork, None)))
+                return
+            except BlockingIOError as problem:
+                if problem.errno != EAGAIN:  # a signal handler's
+                    raise
+                if monotonic_ns() > end:
+                    raise _no_room() from problem
+                nap = _deadline.nap(nap, end)
+
+    def be_parent(self) -> None:
+        """Wait until the child is who it shall be."""
+        self.child.pid = self.pid
+        check_result(ops.now_pidfd_open(self.child, self.pid), "open a pidfd of a child")
+        self.tells.close()
+        for theirs in self.theirs.values():
+            theirs.close()
+        told = os.read(self.hears.fileno(), _LONGEST_TOLD)
+        self.hears.close()
+        if told not in (_READY, b""):  # nothing of one that died, which its status will tell
+            number, _, text = told.decode().partition(" ")
+            raise type(error(int(number), ""))(int(number), text)
+
+    def ends(self) -> Ends:
+        into = self.ours.get(0)
+        outs = {"out": self.ours[1]} if 1 in self.ours else {}
+        return Ends(into, Feed(None, ended=into is None), outs)
+
+    def undo(self) -> None:
+        for handle in (*self.ours.values(), *self.theirs.values(), self.hears, self.tells):
+            handle.close()
+        if self.forked and self.child.closed:
+            os.kill(self.pid, SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.child.close()
+
+    # ---- in the child ----
+
+    def be_child(self) -> None:
+        for reference in list(_living):
+            kid = reference()
+            if kid is not None:
+                kid._ends.close()
+        for handle in (*self.ours.values(), self.hears):
+            handle.close()
+        # Each may have the number that the other is going to have. (`tells` has neither: it came after.)
+        moved = {n: fcntl(theirs.fileno(), F_DUPFD_CLOEXEC, _FIRST_FREE) for n, theirs in self.theirs.items()}
+        for theirs in self.theirs.values():
+            theirs.close()
+        for number, descriptor in moved.items():
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        if 0 in moved:
+            sys.stdin = open(0, closefd=False)  # noqa: SIM115 (as long as the child lives)
+        if 1 in moved:
+            sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 (the same)
+
+    def tell(self, problem: OSError) -> None:
+        text = f"{problem.errno or EPERM} {problem.strerror or problem}"
+        os.write(self.tells.fileno(), text.encode()[:_LONGEST_TOLD])
+
+
+def _run(
+    forking: _Forking, identity: Identity, function: Callable[..., Any], arguments: tuple[Any, ...]
+) -> NoReturn:
+    """What the child does, from its first to its last."""
+    status = 1
+    try:
+        try:
+            forking.be_child()
+            drop(identity)
+        except OSError as problem:
+            forking.tell(problem)
+        else:
+            os.write(forking.tells.fileno(), _READY)
+            forking.tells.close()
+            status = _status(function, arguments)
+    except BaseException:  # whatever it is, it must not leave this function
+        _print_exception()
+    finally:
+        os._exit(status)
+
+
+def _status(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
+    status = 0
+    try:
+        function(*arguments)
+    except SystemExit as leave:
+        if leave.code is not None and not isinstance(leave.code, int):
+            print(leave.code, file=sys.stderr)
+        status = 0 if leave.code is None else leave.code & 0xFF if isinstance(leave.code, int) else 1
+    except BaseException:  # this is where it ends
+        _print_exception()
+        status = 1
+    _flush()
+    return status
+
+
+def _print_exception() -> None:
+    # Not by the module `traceback`: who the child has become may not be able to read it.
+    sys.__excepthook__(*sys.exc_info())
+    sys.stderr.flush()
+
+
+def _die() -> NoReturn:
+    try:
+        _print_exception()
+    finally:
+        os._exit(1)
+
+
+# ---- before the fork ----
+
+
+def _flush() -> None:
+    """Write what is buffered: else both would."""
+    for file in (sys.stdout, sys.stderr):
+        if file is not None and not getattr(file, "closed", False):
+            file.flush()
+
+
+def _warn_of_threads() -> None:
+    others = len(sys._current_frames()) - 1
+    if others > 0:
+        what = (
+            f"fork_pipe() while {others} other threads run: what they have locked stays locked in the child"
+        )
+        warn(what, RuntimeWarning, 3)
+
+
+def _no_room() -> Exception:
+    import resource
+
+    most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    return limit_error(EAGAIN, "fork", "RLIMIT_NPROC", most, None)
