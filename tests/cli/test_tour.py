@@ -63,7 +63,7 @@ NEEDS = {
     "Messages through memory": "channels",
     "A sender is killed": "channels",
     "A receiver is killed with a message": "channels",
-    "A conversation": None,
+    "Line by line": None,
     "A password": None,
     "After much output": None,
     "In vain": None,
@@ -217,7 +217,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
         "A pipeline, and how each ended",
         "Its owner dies",
         "Messages through memory",
-        "A conversation",
+        "Line by line",
     ]
     assert [line for line in lines if line.startswith("1. ")] == [f"1. {name}" for name in firsts]
     times = {line.rindex(" ms") for line in lines if line.endswith(" ms")}

@@ -103,7 +103,7 @@ def leave_nobody_behind(stage: Stage) -> None:
 
 STEPS = [
     Step(
-        "A conversation",
+        "Line by line",
         "A program that writes to a pipe keeps its answers back until there are many. On a terminal it "
         "answers line by line.",
         "Each answer comes before the next line is typed.",
