@@ -29,10 +29,11 @@ from processes import rows as processes
 from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
+from terminals import rows as terminals
 
 CHAPTERS = (
     *(sysv, posix, fds, memory, processes, sync, sync_values, channels),
-    *(compat, compat_posix, imports),
+    *(compat, compat_posix, terminals, imports),
 )
 
 # Set by isolate(): the IPC namespace we came from.

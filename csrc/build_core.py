@@ -8,7 +8,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("posix_shm.c", "posix_sem.c", "posix_mq.c"),
-    *("descriptors.c", "fifo.c", "pidfd.c", "signals.c", "spawn.c", "passing.c", "memory.c"),
+    *("descriptors.c", "fifo.c", "pidfd.c", "signals.c", "spawn.c", "terminal.c", "passing.c", "memory.c"),
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c"),
     *("channel_tasks.c", "channel_waits.c"),

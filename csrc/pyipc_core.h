@@ -355,6 +355,13 @@ int64_t pyipc_now_fifo_write(const int32_t *fd, const char *data, uint64_t size)
 int pyipc_now_fifo_is_unread(const int32_t *fd);
 int pyipc_fifo_watch(const char *path, int32_t *ret_fd);
 
+/* ---- pseudo-terminals (terminal.c) ---- */
+
+int pyipc_pty_open(int32_t *ret_fd);
+int pyipc_pty_peer(const int32_t *master, int32_t *ret_fd);
+int pyipc_now_pty_read(const int32_t *master, char *buffer, int size);
+int64_t pyipc_now_pty_write(const int32_t *master, const char *data, uint64_t size);
+
 /* ---- processes by descriptor (pidfd.c) ---- */
 
 struct pyipc_exit {

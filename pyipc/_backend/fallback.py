@@ -62,6 +62,7 @@ from .fallback_semaphores import *
 from .fallback_signals import *
 from .fallback_signals import HAS_SYSTEM_CALLS
 from .fallback_spawn import *
+from .fallback_terminals import *
 from .fallback_values import *
 from .fallback_waits import *
 

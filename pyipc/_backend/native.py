@@ -20,6 +20,7 @@ from .native_posix import *
 from .native_signals import *
 from .native_spawn import *
 from .native_sysv import *
+from .native_terminals import *
 from .native_values import *
 
 TYPE_CHECKING = False

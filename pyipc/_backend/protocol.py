@@ -397,6 +397,22 @@ class SignalOps(Protocol):
         """
 
 
+class TerminalOps(Protocol):
+    """Pseudo-terminals: pty(7)."""
+
+    def pty_open(self, into: Any) -> int:
+        """A new one's master, which never blocks; -ENOSPC of kernel.pty.max."""
+
+    def pty_peer(self, into: Any, master: Any) -> int:
+        """The terminal of this master; it becomes nobody's controlling terminal by this."""
+
+    def now_pty_read(self, master: Any) -> Union[int, bytes]:
+        """What was written there; -EAGAIN if nothing was, b"" if nobody has it open any more."""
+
+    def now_pty_write(self, master: Any, data: Any) -> int:
+        """Type so many of these bytes; -EAGAIN if there is no room, -EPIPE if nobody has it open."""
+
+
 class SpawnOps(Protocol):
     """Programs in processes of their own: clone(2), execve(2)."""
 
@@ -932,6 +948,7 @@ class Backend(
     QueueOps,
     DescriptorOps,
     SignalOps,
+    TerminalOps,
     SpawnOps,
     PassingOps,
     MemoryOps,

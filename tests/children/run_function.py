@@ -15,7 +15,8 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        ours = "fds", "memory", "posix", "processes", "sysv", "compat.sysv_ipc", "compat.posix_ipc"
+        ours = ("fds", "memory", "posix", "processes", "sysv", "terminals")
+        ours += ("compat.sysv_ipc", "compat.posix_ipc")
         theirs = "ctypes", "queue", "resource", "signal", "socket", "subprocess", "threading"
         for module in (*theirs, *(f"pyipc.{name}" for name in ours)):
             importlib.import_module(module)  # while its file can still be read

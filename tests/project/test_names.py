@@ -21,6 +21,7 @@ CHAPTERS = [
         "pyipc.memory",
     ),
     *("pyipc.posix", "pyipc.signals", "pyipc.sync"),
+    *("pyipc.posix", "pyipc.sync", "pyipc.terminals"),
     "pyipc.sysv",
 ]
 

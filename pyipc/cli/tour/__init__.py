@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-STOPS = ("sysv", "posix", "compat", "fds", "fifos", "memory", "processes", "sync", "channels", "signals")
+STOPS = (
+    *("sysv", "posix", "compat", "fds", "memory"),
+    *("signals", "fifos", "processes", "terminals"),
+    *("sync", "channels"),
+)
 
 
 def _stop(name: str) -> str:
