@@ -81,9 +81,17 @@ int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record)
 
 int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record)
 {
+	struct timespec nap = { .tv_nsec = 1000000 };
 	int result = pyipc_fd_wait(number_of(fd), PYIPC_READABLE, deadline_ns);
 
-	return result < 0 ? result : pyipc_now_child_reap(fd, record);
+	if (result < 0)
+		return result;
+	result = pyipc_now_child_reap(fd, record);
+	if (result != -EAGAIN)
+		return result;
+	/* It has ended, but who traces it is told first (ptrace(2)), and no descriptor tells when that is. */
+	(void) nanosleep(&nap, NULL);
+	return monotonic_ns() < deadline_ns ? -EINTR : -ETIMEDOUT;
 }
 
 /* -EAGAIN while the record is empty: its pid is 0. */

@@ -159,7 +159,10 @@ static int is_target(const struct pyipc_spawn *plan, int number)
 IN_THE_CHILD
 static int64_t put(int from, int to)
 {
-	return from == to ? neg_errno(fcntl(to, F_SETFD, 0)) : neg_errno(dup3(from, to, 0));
+	int64_t result = from == to ? neg_errno(fcntl(to, F_SETFD, 0)) : neg_errno(dup3(from, to, 0));
+
+	/* dup(2) has the same error for one that is not open and for a number past RLIMIT_NOFILE. */
+	return result == -EBADF && fcntl(from, F_GETFD) != -1 ? -EMFILE : result;
 }
 
 /* Those that a move would overwrite are first put where none goes. */
@@ -177,7 +180,7 @@ static int64_t move_descriptors(struct pyipc_spawn *plan)
 			continue;
 		result = neg_errno(fcntl(plan->sources[i], F_DUPFD_CLOEXEC, above));
 		if (result < 0)
-			return result;
+			return result == -EINVAL ? -EMFILE : result;	/* the limit is not above */
 		plan->sources[i] = (int32_t) result;
 	}
 	for (uint32_t i = 0; i < plan->moves; i++) {
@@ -276,8 +279,9 @@ IN_THE_CHILD
 static int64_t die_with_parent(pid_t parent)
 {
 	int64_t result = neg_errno(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+	pid_t now = getppid();
 
-	if (getppid() != parent)	/* it has died meanwhile */
+	if (now != parent && now != 0)	/* it has died meanwhile; 0: it is not of our pid namespace */
 		_exit(127);
 	return result;
 }
@@ -411,12 +415,11 @@ static int64_t clone_child(struct child *child, int32_t *ret_pidfd)
 	return pid;
 }
 
-/* One that has failed, or that we cannot keep. */
+/* One that has failed, and is gone by itself: where SIGCHLD is ignored, its pid may be another's by now. */
 static void end_child(pid_t pid, int32_t *pidfd)
 {
 	siginfo_t info;
 
-	(void) kill(pid, SIGKILL);	/* ours, and not reaped: the pid is its own */
 	while (waitid(P_PID, (id_t) pid, &info, WEXITED) == -1 && errno == EINTR)
 		;
 	(void) pyipc_fd_close(pidfd);
@@ -439,8 +442,10 @@ int64_t pyipc_spawn(struct pyipc_spawn *plan, int32_t *ret_pidfd)
 	pid = clone_child(&child, &pidfd);
 	if (dumpable == 1)
 		(void) prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-	if (pid >= 0 && pidfd < 0 && !child.error)	/* Linux 5.2 would have given us one */
+	if (pid >= 0 && pidfd < 0 && !child.error) {	/* Linux 5.2 would have given us one */
+		(void) kill((pid_t) pid, SIGKILL);
 		child.error = -ENOSYS;
+	}
 	if (pid < 0 || child.error) {
 		if (pid >= 0)
 			end_child((pid_t) pid, &pidfd);

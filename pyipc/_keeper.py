@@ -1,8 +1,11 @@
-"""A thread that lasts as long as the process, for what is bound to the life of the thread that asked."""
+"""A thread that lasts as long as the process: for what ends with the thread that asked, or two must not do at once."""
 
 from __future__ import annotations
 
 import os
+from errno import EAGAIN
+
+from .errors import limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,25 +19,30 @@ _jobs: dict[int, Any] = {}
 
 
 def _run(jobs: Any) -> None:
-    while True:
-        jobs.get()()
+    while jobs.get()():  # of which nothing is kept here
+        pass
 
 
 def _jobs_of_this_process() -> Any:
-    from _queue import SimpleQueue
-    from _thread import start_new_thread
-
     here = os.getpid()
     if here not in _jobs:
-        jobs = _jobs.setdefault(here, SimpleQueue())  # one step: two threads may be here
-        start_new_thread(_run, (jobs,))  # two of them would be one too many, and do no harm
+        from _queue import SimpleQueue
+        from _thread import start_new_thread
+
+        jobs = SimpleQueue()
+        try:
+            start_new_thread(_run, (jobs,))
+        except RuntimeError:
+            raise limit_error(EAGAIN, "start a thread", "RLIMIT_NPROC", None, None) from None
+        if _jobs.setdefault(here, jobs) is not jobs:  # another thread was faster: one is enough
+            jobs.put(bool)  # gives False
     return _jobs[here]
 
 
 def in_a_lasting_thread(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call it there, and give back what it gives.
+    """Call it there, and give back what it gives; one call at a time.
 
-    It waits for ever, in C, and so does not end with the interpreter either, but with the process.
+    The thread waits for ever, in C, and so does not end with the interpreter either, but with the process.
     """
     from _thread import allocate_lock
 
@@ -42,12 +50,13 @@ def in_a_lasting_thread(function: Callable[..., Result], *arguments: Any) -> Res
     results: list[Result] = []
     problems: list[BaseException] = []
 
-    def job() -> None:
+    def job() -> bool:
         try:
             results.append(function(*arguments))
         except BaseException as problem:  # the caller's
             problems.append(problem)
         done.release()
+        return True
 
     done.acquire()
     _jobs_of_this_process().put(job)

@@ -20,6 +20,23 @@ _ALREADY = 0  # a deadline that has passed: look, do not wait
 _MOST_SIGNALS = 64
 
 
+def pid_of(handle: Handle) -> int:
+    """As `Pidfd.pid`, of any handle on a process."""
+    doing = "find the pid of"
+    try:
+        with open(f"/proc/self/fdinfo/{handle.fileno()}") as lines:
+            for line in lines:
+                if line.startswith("Pid:"):
+                    return int(line[4:])
+    except FileNotFoundError:
+        raise handle._error(-EBADF, doing) from None
+    except OSError as problem:
+        if problem.filename is None:  # a signal handler's
+            raise
+        raise handle._error(-(problem.errno or EBADF), doing) from problem
+    raise handle._error(-EINVAL, doing)
+
+
 class Pidfd(WaitedHandle):
     """A process, by a descriptor that means it and no other, whoever has its pid by now.
 
@@ -49,19 +66,7 @@ class Pidfd(WaitedHandle):
     @property
     def pid(self) -> int:
         """Its pid as this process sees it: -1 once it was reaped, 0 in a foreign pid namespace."""
-        doing = "find the pid of"
-        try:
-            with open(f"/proc/self/fdinfo/{self.fileno()}") as lines:
-                for line in lines:
-                    if line.startswith("Pid:"):
-                        return int(line[4:])
-        except FileNotFoundError:
-            raise self._error(-EBADF, doing) from None
-        except OSError as problem:
-            if problem.filename is None:  # a signal handler's
-                raise
-            raise self._error(-(problem.errno or EBADF), doing) from problem
-        raise self._error(-EINVAL, doing)
+        return pid_of(self)
 
     def send(self, signal: int) -> None:
         """Send it a signal; 0 sends none, and tells whether one could (pidfd_send_signal(2)).

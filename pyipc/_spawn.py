@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from _signal import SIGKILL
 from _thread import get_native_id
-from errno import E2BIG, EACCES, EAGAIN, EBADF, ECHILD, ENOENT, EPERM
+from errno import E2BIG, EACCES, EAGAIN, EBADF, ECHILD, ENOENT, ESRCH
+from warnings import warn
 
 from . import _deadline
 from ._backend import ops
 from ._descriptor import WaitedHandle
 from ._exit import Exit
 from ._keeper import in_a_lasting_thread
-from .errors import StatusLostError, error, limit_error
+from ._pidfd import pid_of
+from .errors import IPCError, StatusLostError, error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Union
-
-    from .errors import IPCError
 
     Word = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
     # uid, gid, supplementary groups; -1 and None change nothing
@@ -107,9 +107,8 @@ class Child(WaitedHandle):
     def _ended(self, result: int, doing: str) -> Exit:
         ended = self.exit
         nap = 0.0
-        while (
-            result == -ECHILD and ended is None and self._waiting
-        ):  # another thread is about to write it down
+        # Another thread may be about to write it down; in a forked copy those are not there.
+        while result == -ECHILD and ended is None and self._waiting and self._parent == os.getpid():
             nap = _deadline.nap(nap, _deadline.FOREVER)
             ended = self.exit
         if ended is None:
@@ -130,12 +129,12 @@ class Child(WaitedHandle):
     def send_group(self, signal: int) -> None:
         """Send it to the whole process group that it leads, also to its own children.
 
-        Once it has been waited for, nobody: the group's number may be another's. And if it leads none, to
-        itself alone.
+        Once it has been waited for, by whomever, nobody: the group's number may be another's. And if it leads
+        none, to itself alone.
         """
         if not self._leads:
             return self.send(signal)
-        if self.exit is None and not self.closed:
+        if self.exit is None and not self.closed and ops.now_pidfd_send(self, 0) != -ESRCH:
             try:
                 os.killpg(self.pid, signal)  # not reaped: nobody else can have this number
             except ProcessLookupError:
@@ -146,6 +145,8 @@ class Child(WaitedHandle):
 
     def kill(self) -> None:
         """SIGKILL it, and the process group that it leads."""
+        if not self.pid:  # a signal handler has raised before it was here
+            self.pid = pid_of(self)
         self.send_group(SIGKILL)
         self.send(SIGKILL)
 
@@ -157,18 +158,34 @@ class Child(WaitedHandle):
     def close(self) -> None:
         """Let go of it; kill it, its group, and reap it if nobody has waited for it yet.
 
-        In a process that was forked from its parent, only let go.
+        In a process that was forked from its parent, only let go. To drop it does the same, with a
+        `ResourceWarning`.
+
+        Raises:
+            AccessError: It is another user's by now, and lives on.
+            StatusLostError: Somebody else has reaped it.
         """
-        try:
-            if self.exit is None and not self.closed and self._parent == os.getpid():
+        if self.exit is None and not self.closed and self._parent == os.getpid():
+            try:
                 self.kill()
                 self.wait()
+            except IPCError:  # what a signal handler raises leaves it open: it must still be reaped
+                super().close()
+                raise
+        super().close()
+
+    def __del__(self) -> None:
+        if self.closed:
+            return
+        try:
+            warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
         finally:
-            super().close()
+            self.close()
 
     def _error(self, result: int, doing: str) -> IPCError:
         if result == -ECHILD:
-            return StatusLostError(ECHILD, f"Somebody else has reaped it: {doing} {self}")
+            why = "Somebody else has reaped it" if self._parent == os.getpid() else "It is another process's"
+            return StatusLostError(ECHILD, f"{why}: {doing} {self}")
         return super()._error(result, doing)
 
     def __repr__(self) -> str:
@@ -212,8 +229,10 @@ def spawn(
         NotFoundError: There is no such program, or no interpreter for it, or no such directory.
         AccessError: It may not be executed, or we may not become that user.
         LimitError: Too many processes, or too long arguments.
-        ValueError: A NUL byte in a word.
+        ValueError: A NUL byte in a word, or no umask.
     """
+    if umask is not None and not 0 <= umask <= 0o777:
+        raise ValueError(f"a umask is 0..0o777, not {umask:#o}")
     encoded = _encoded(words)
     environment = _OURS if env is None else {os.fsencode(k): os.fsencode(v) for k, v in env.items()}
     flags = (
@@ -221,13 +240,15 @@ def spawn(
         | (ops.SPAWN_OWN_TERMINAL if own_terminal else 0)
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
+    paths, variables = _paths(encoded[0], environment), _variables(environment)
+    place = None if directory is None else _encoded((directory,))[0]
     child = Child._born(leads=new_session or process_group == OWN_GROUP)
     arguments = (
         child,
-        _paths(encoded[0], environment),
+        paths,
         encoded,
-        _variables(environment),
-        None if directory is None else _encoded((directory,))[0],
+        variables,
+        place,
         dict(descriptors or {}),
         flags,
         _SAME if process_group is None else process_group,
@@ -235,20 +256,19 @@ def spawn(
         *identity,
     )
     try:
-        # The death of the thread that asked for it is what kills the child, not that of the process.
-        if die_with_parent and get_native_id() != os.getpid():
+        # The death of the thread that asked for it is what kills the child, not that of the process. And two
+        # that change who they are would take each other's undumpable memory for the parent's wish.
+        if (die_with_parent and get_native_id() != os.getpid()) or identity != _NOBODY_ELSE:
             result = in_a_lasting_thread(ops.spawn, *arguments)
         else:
             result = ops.spawn(*arguments)
         if isinstance(result, int):
             child.pid = result
     except BaseException:  # a signal handler's: what it has begun is undone
-        if not child.closed:
-            child.kill()
-            child.close()
+        child.close()
         raise
     if isinstance(result, tuple):
-        raise _failed(*result, encoded, arguments[1], directory)
+        raise _failed(*result, encoded, variables, paths, place)
     return child
 
 
@@ -280,20 +300,20 @@ def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
-    variables = [*map(b"=".join, environment.items())]
     if environment is _OURS:
-        return variables
-    for name, value in environment.items():
-        if not name or b"=" in name or b"\0" in name or b"\0" in value:
-            raise ValueError(f"no variable of an environment: {name!r:.50}")
-    return variables
+        environment = dict(environment)  # in one step: another thread may change it
+    else:
+        for name, value in environment.items():
+            if not name or b"=" in name or b"\0" in name or b"\0" in value:
+                raise ValueError(f"no variable of an environment: {name!r:.50}")
+    return [*map(b"=".join, environment.items())]
 
 
 # ---- errors ----
 
 
 def _failed(
-    result: int, step: str, words: list[bytes], paths: list[bytes], directory: Word | None
+    result: int, step: str, words: list[bytes], variables: list[bytes], paths: list[bytes], directory: bytes | None
 ) -> IPCError:
     """What to raise for a program that could not be started."""
     number, name = -result, os.fsdecode(words[0])
@@ -301,17 +321,14 @@ def _failed(
     if number == EAGAIN:
         return limit_error(number, doing, "RLIMIT_NPROC", _most_processes(), None)
     if number == E2BIG:
-        return _too_long(doing, words)
+        return _too_long(doing, words + variables)
+    paths = [os.path.join(directory or b"", path) for path in paths]
     if step == "exec" and number == ENOENT and any(map(os.path.exists, paths)):
         return error(number, f"{doing}: the interpreter in its first line")
     if step == "exec" and number == EACCES and any(map(os.path.isdir, paths)):
         return error(number, f"{doing}: it is a directory")
     if step == "directory":
         return error(number, f"{doing} in {os.fsdecode(directory or b'')!r}")
-    if step == "user":
-        return error(EPERM if number == EPERM else number, f"{doing} as another user")
-    if step == "descriptors" and number == EBADF:
-        return error(number, f"{doing}: give it a descriptor")
     return error(number, doing if step == "exec" else f"{doing}: {_STEPS.get(step, step)}")
 
 
@@ -319,6 +336,7 @@ _STEPS = {
     "clone": "make a process",
     "descriptors": "give it its descriptors",
     "session": "make a session",
+    "user": "become another user",
     "group": "put it into a process group",
     "terminal": "give it a controlling terminal",
     "parent": "let it die with its parent",
@@ -331,11 +349,11 @@ def _most_processes() -> int:
     return getrlimit(RLIMIT_NPROC)[0]
 
 
-def _too_long(doing: str, words: list[bytes]) -> IPCError:
-    longest = max(map(len, words))
+def _too_long(doing: str, strings: list[bytes]) -> IPCError:
+    longest = max(map(len, strings))
     if longest >= _MOST_STRING:
         return limit_error(
-            E2BIG, f"{doing}: an argument of {longest} bytes", "MAX_ARG_STRLEN", _MOST_STRING, None
+            E2BIG, f"{doing}: an argument or variable of {longest} bytes", "MAX_ARG_STRLEN", _MOST_STRING, None
         )
     return limit_error(
         E2BIG, f"{doing}: arguments and environment", "ARG_MAX", os.sysconf("SC_ARG_MAX"), None

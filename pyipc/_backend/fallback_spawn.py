@@ -4,7 +4,23 @@ from __future__ import annotations
 
 import _signal  # `signal` brings enum
 import os
-from errno import EAGAIN, EIO, ENOENT, ENOMEM, ENOTDIR, ENOTSUP, EPERM
+from errno import (
+    EACCES,
+    EAGAIN,
+    EBADF,
+    ECHILD,
+    EINTR,
+    EIO,
+    EMFILE,
+    ENFILE,
+    ENOENT,
+    ENOMEM,
+    ENOTDIR,
+    ENOTSUP,
+    EPERM,
+    ETIMEDOUT,
+)
+from time import monotonic_ns, sleep
 
 from .fallback_descriptors import READABLE, fd_wait, now_pidfd_open, now_pidfd_status
 
@@ -52,10 +68,12 @@ def spawn(
     extra = {to: number for to, number in moves.items() if to >= _STANDARD}
     if any(to != number for to, number in extra.items()):
         return -ENOTSUP, "descriptors"
-    steps = _Steps(flags, process_group, uid, gid, groups, directory)
-    standard = dict(zip(("stdin", "stdout", "stderr"), map(moves.get, range(_STANDARD))))
+    try:
+        steps = _Steps(flags, process_group, uid, gid, groups, directory)
+    except OSError as problem:
+        return -(problem.errno or EIO), "clone"
     options = dict(
-        standard,
+        zip(("stdin", "stdout", "stderr"), (_standard(moves, to) for to in range(_STANDARD))),
         args=list(words),
         env=dict(variable.partition(b"=")[::2] for variable in variables),
         pass_fds=tuple(extra),
@@ -78,6 +96,18 @@ def spawn(
     return child.pid
 
 
+def _standard(moves: dict[int, int], to: int) -> int:
+    """What becomes this one of the three: ours, or /dev/null where we have none."""
+    from subprocess import DEVNULL
+
+    if to in moves:
+        return moves[to]
+    try:
+        return to if os.get_inheritable(to) else DEVNULL
+    except OSError:
+        return DEVNULL
+
+
 def _first(
     paths: Sequence[bytes], options: dict[str, Any], steps: _Steps
 ) -> subprocess.Popen[bytes] | tuple[int, str]:
@@ -89,10 +119,12 @@ def _first(
             return subprocess.Popen(executable=path, **options)
         except OSError as problem:
             number = problem.errno or EIO
-            if number in (EAGAIN, ENOMEM):
+            if number in (EAGAIN, ENOMEM, EMFILE, ENFILE):
                 return -number, "clone"
-            if number not in (ENOENT, ENOTDIR):
+            if number == EACCES:
                 failed = -number, "exec"
+            elif number not in (ENOENT, ENOTDIR):
+                return -number, "descriptors" if number == EBADF else "exec"
         except subprocess.SubprocessError:
             return steps.failed()
     return failed
@@ -147,7 +179,10 @@ class _Steps:
         """In the parent."""
         assert self._news is not None
         os.set_blocking(self._news[0], False)
-        number, _, name = os.read(self._news[0], 100).decode().partition(" ")
+        try:
+            number, _, name = os.read(self._news[0], 100).decode().partition(" ")
+        except BlockingIOError:  # a signal handler's it was, in the child
+            return -EIO, "exec"
         return -int(number), name
 
     def close(self) -> None:
@@ -198,22 +233,31 @@ def _die_with(parent: int) -> Callable[[], None]:
 
 
 def child_record() -> Any:
-    return []
+    return {}
 
 
 def child_wait(child: Any, record: Any, deadline: int) -> int:
     result = fd_wait(child._number, READABLE, deadline)
-    return result if result < 0 else now_child_reap(child, record)
+    if result < 0:
+        return result
+    result = now_child_reap(child, record)
+    if result != -EAGAIN:
+        return result
+    sleep(0.001)  # who traces it is told first
+    return -EINTR if monotonic_ns() < deadline else -ETIMEDOUT
 
 
 def now_child_reap(child: Any, record: Any) -> int:
+    # Written down before it is forgotten: a signal handler may raise between any two steps.
     ended = now_pidfd_status(child, False)
-    if isinstance(ended, int):
+    if not isinstance(ended, int):
+        record["end"] = ended
+        now_pidfd_status(child, True)
+    elif ended != -ECHILD or "end" not in record:
         return ended
-    record.append(ended)  # before it is forgotten: a signal handler may raise between any two steps
-    now_pidfd_status(child, True)
+    record["reaped"] = True
     return 0
 
 
 def now_child_exit(record: Any) -> int | Exit:
-    return record[0] if record else -EAGAIN
+    return record["end"] if "reaped" in record else -EAGAIN

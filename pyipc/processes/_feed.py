@@ -21,7 +21,7 @@ MOST_LINE = 1 << 20
 def encoded(data: Data) -> memoryview:
     """Text as UTF-8; bytes as they are, of whatever kind, without a copy."""
     view = memoryview(data.encode() if isinstance(data, str) else data)
-    return view if view.format == "B" and view.contiguous else view.cast("B")
+    return view.cast("B") if view.nbytes else memoryview(b"")  # which cannot cast what has no bytes
 
 
 class Feed:

@@ -228,10 +228,10 @@ def _start(
             starting.given["out"] = starting.target(output)
         starting.all_of(commands)
         running = kind(commands, starting.children, Ends(starting.into, feed, outs))
+        starting.close_theirs()
     except BaseException:  # a signal handler's, too
         starting.undo()
         raise
-    starting.close_theirs()
     return running
 
 

@@ -215,6 +215,8 @@ class Reader(Running):
         Raises:
             TimedOutError: They did not come in time. Those that did come are there for the next call.
         """
+        if size is not None and size < 0:
+            raise ValueError(f"a size is None or at least 0, not {size}")
         deadline = _deadline.by(timeout)
         output = self._ends.outputs["out"]
         most = {"out": 1 << 62 if size is None else size}
@@ -312,7 +314,8 @@ class Streams(Running):
         """Let it read this, as soon as it does: what does not go at once goes while its output is read.
 
         Raises:
-            WouldBlockError: More than a MiB waits to be read by it.
+            WouldBlockError: With this, more than a MiB would wait to be read by it: none of it will. For more
+                than that at a time, `streams(input)`.
             PeerGoneError: It reads no more, or has ended.
         """
         feed = self._ends.feed
@@ -320,9 +323,10 @@ class Streams(Running):
             raise error(EBADF if self._closed else EPIPE, f"write to {self}")
         while feed.size and self._ends.turn(_PAST, {}) > 0:
             pass
-        if feed.size and feed.size + len(encoded(data)) > MOST_PENDING:
-            raise error(EAGAIN, f"write to {self}, which has not read {feed.size} bytes")
-        feed.add(bytes(encoded(data)))
+        view = encoded(data)
+        if feed.size + len(view) > MOST_PENDING:
+            raise error(EAGAIN, f"write {len(view)} bytes to {self}, which has not read {feed.size}")
+        feed.add(bytes(view))
         while feed.size and self._ends.turn(_PAST, {}) > 0:
             pass
         if self._ends.refused:
@@ -347,19 +351,21 @@ class Streams(Running):
             TimedOutError: That has passed.
             LimitError: A line of more than a MiB.
         """
-        return self._each(lambda output: output.take_lines() or (), timeout, total)
+        _deadline.valid(timeout)
+        return self._each(lambda output: output.take_lines() or (), timeout, _deadline.by(total))
 
     def chunks(
         self, timeout: float | None = None, *, total: float | None = None
     ) -> Iterator[tuple[str, bytes]]:
         """The same, whatever comes at a time, up to 64 KiB."""
-        return self._each(lambda output: iter(lambda: output.take(1 << 16), b""), timeout, total)
+        _deadline.valid(timeout)
+        return self._each(
+            lambda output: iter(lambda: output.take(1 << 16), b""), timeout, _deadline.by(total)
+        )
 
     def _each(
-        self, taking: Callable[[Output], Iterable[bytes]], timeout: float | None, total: float | None
+        self, taking: Callable[[Output], Iterable[bytes]], timeout: float | None, end: int
     ) -> Iterator[tuple[str, bytes]]:
-        end = _deadline.by(total)
-        _deadline.valid(timeout)
         self._begun = True
         outputs = self._ends.outputs
         while True:

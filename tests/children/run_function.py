@@ -15,8 +15,9 @@ def main() -> None:
     handshake.begin()
     name, source, arguments, user = handshake.hear()
     if user is not None:
-        ours = "fds", "memory", "posix", "sysv", "compat.sysv_ipc", "compat.posix_ipc"
-        for module in ("resource", "signal", "socket", *(f"pyipc.{name}" for name in ours)):
+        ours = "fds", "memory", "posix", "processes", "sysv", "compat.sysv_ipc", "compat.posix_ipc"
+        theirs = "ctypes", "queue", "resource", "signal", "socket", "subprocess", "threading"
+        for module in (*theirs, *(f"pyipc.{name}" for name in ours)):
             importlib.import_module(module)  # while its file can still be read
         for module in "sysv_ipc", "posix_ipc":
             with contextlib.suppress(ImportError):
