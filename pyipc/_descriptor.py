@@ -199,3 +199,20 @@ class WaitedHandle(Handle, Waited):
         """Close the descriptor; threads of this process that wait on it get `ClosedError`."""
         super().close()
         self._wake_waiters()
+
+
+def pid_of(handle: Handle) -> int:
+    """The pid of a process that this is a pidfd of: -1 once it was reaped, 0 in a foreign pid namespace."""
+    doing = "find the pid of"
+    try:
+        with open(f"/proc/self/fdinfo/{handle.fileno()}") as lines:
+            for line in lines:
+                if line.startswith("Pid:"):
+                    return int(line[4:])
+    except FileNotFoundError:
+        raise handle._error(-EBADF, doing) from None
+    except OSError as problem:
+        if problem.filename is None:  # a signal handler's
+            raise
+        raise handle._error(-(problem.errno or EBADF), doing) from problem
+    raise handle._error(-EINVAL, doing)

@@ -1,4 +1,7 @@
-"""A thread that lasts as long as the process: for what ends with the thread that asked, or two must not do at once."""
+"""A thread that lasts as long as the process.
+
+For what ends with the thread that asked for it, and for what two threads must not do at once.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def _jobs_of_this_process() -> Any:
         from _queue import SimpleQueue
         from _thread import start_new_thread
 
-        jobs = SimpleQueue()
+        jobs: Any = SimpleQueue()
         try:
             start_new_thread(_run, (jobs,))
         except RuntimeError:

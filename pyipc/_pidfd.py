@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from errno import EBADF, ECHILD, EINTR, EINVAL, ENOENT, ETIMEDOUT
+from errno import EBADF, ECHILD, EINTR, ENOENT, ETIMEDOUT
 
 from . import _deadline
 from ._backend import ops
-from ._descriptor import Handle, WaitedHandle
+from ._descriptor import Handle, WaitedHandle, pid_of
 from .errors import check
 
 TYPE_CHECKING = False
@@ -18,23 +18,6 @@ if TYPE_CHECKING:
 _ALREADY = 0  # a deadline that has passed: look, do not wait
 
 _MOST_SIGNALS = 64
-
-
-def pid_of(handle: Handle) -> int:
-    """As `Pidfd.pid`, of any handle on a process."""
-    doing = "find the pid of"
-    try:
-        with open(f"/proc/self/fdinfo/{handle.fileno()}") as lines:
-            for line in lines:
-                if line.startswith("Pid:"):
-                    return int(line[4:])
-    except FileNotFoundError:
-        raise handle._error(-EBADF, doing) from None
-    except OSError as problem:
-        if problem.filename is None:  # a signal handler's
-            raise
-        raise handle._error(-(problem.errno or EBADF), doing) from problem
-    raise handle._error(-EINVAL, doing)
 
 
 class Pidfd(WaitedHandle):

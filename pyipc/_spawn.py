@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from _signal import SIGKILL
 from _thread import get_native_id
-from errno import E2BIG, EACCES, EAGAIN, EBADF, ECHILD, ENOENT, ESRCH
+from errno import E2BIG, EACCES, EAGAIN, ECHILD, ENOENT, ESRCH
 from warnings import warn
 
 from . import _deadline
 from ._backend import ops
-from ._descriptor import WaitedHandle
+from ._descriptor import WaitedHandle, pid_of
 from ._exit import Exit
 from ._keeper import in_a_lasting_thread
-from ._pidfd import pid_of
 from .errors import IPCError, StatusLostError, error, limit_error
 
 TYPE_CHECKING = False
@@ -313,7 +312,12 @@ def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 
 def _failed(
-    result: int, step: str, words: list[bytes], variables: list[bytes], paths: list[bytes], directory: bytes | None
+    result: int,
+    step: str,
+    words: list[bytes],
+    variables: list[bytes],
+    paths: list[bytes],
+    directory: bytes | None,
 ) -> IPCError:
     """What to raise for a program that could not be started."""
     number, name = -result, os.fsdecode(words[0])
@@ -352,9 +356,8 @@ def _most_processes() -> int:
 def _too_long(doing: str, strings: list[bytes]) -> IPCError:
     longest = max(map(len, strings))
     if longest >= _MOST_STRING:
-        return limit_error(
-            E2BIG, f"{doing}: an argument or variable of {longest} bytes", "MAX_ARG_STRLEN", _MOST_STRING, None
-        )
+        what = f"{doing}: an argument or variable of {longest} bytes"
+        return limit_error(E2BIG, what, "MAX_ARG_STRLEN", _MOST_STRING, None)
     return limit_error(
         E2BIG, f"{doing}: arguments and environment", "ARG_MAX", os.sysconf("SC_ARG_MAX"), None
     )

@@ -7,7 +7,20 @@ import os
 import resource
 import signal
 import time
-from errno import EACCES, EAGAIN, EBADF, ECHILD, EMFILE, ENOENT, ENOEXEC, ENOTDIR, ENOTSUP, ENOTTY, EPERM, ETIMEDOUT
+from errno import (
+    EACCES,
+    EAGAIN,
+    EBADF,
+    ECHILD,
+    EMFILE,
+    ENOENT,
+    ENOEXEC,
+    ENOTDIR,
+    ENOTSUP,
+    ENOTTY,
+    EPERM,
+    ETIMEDOUT,
+)
 
 import pytest
 
@@ -105,12 +118,9 @@ def test_who_was_reaped_by_another_has_no_end(backend, owner):
 
 
 def test_what_it_is_told(backend, owner):
-    read = what_it_says(backend, owner, 'echo "$A|$B|$PATH"; umask; pwd; exec echo "$$"', **{
-        "variables": [b"A=1 =2", b"B=", b"PATH=/bin"],
-        "umask": 0o123,
-        "directory": b"/proc",
-    })  # fmt: skip
-    assert read[:3] == ["1 =2||/bin", "0123", "/proc"]
+    changes = {"variables": [b"A=1 =2", b"B=", b"PATH=/bin"], "umask": 0o123, "directory": b"/proc"}
+    read = what_it_says(backend, owner, 'echo "$A|$B|$PATH"; umask; pwd', **changes)
+    assert read == ["1 =2||/bin", "0123", "/proc"]
 
 
 def test_the_first_that_is_there_is_run(backend, owner):
@@ -198,7 +208,9 @@ def test_a_terminal_of_its_own(backend, owner):
     master, slave = os.openpty()
     try:
         flags = backend.SPAWN_NEW_SESSION | backend.SPAWN_OWN_TERMINAL
-        said = what_it_says(backend, owner, "ps -o tty= -p $$; : </dev/tty && echo yes", moves={0: slave}, flags=flags)
+        said = what_it_says(
+            backend, owner, "ps -o tty= -p $$; : </dev/tty && echo yes", moves={0: slave}, flags=flags
+        )
         assert said[-1] == "yes"
         read, write = os.pipe()
         with contextlib.ExitStack() as stack:
@@ -250,7 +262,11 @@ def test_it_becomes_another_user(backend, owner, privileged):
 
 def test_a_plain_user_may_not(backend, owner, forked):
     def wants_to_be_root():
-        return start(backend, owner, "", uid=0), start(backend, owner, "", gid=0), start(backend, owner, "", groups=[0])
+        return (
+            start(backend, owner, "", uid=0),
+            start(backend, owner, "", gid=0),
+            start(backend, owner, "", groups=[0]),
+        )
 
     assert forked(wants_to_be_root, user=65534)() == ((-EPERM, "user"),) * 3
 

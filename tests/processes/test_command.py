@@ -47,7 +47,13 @@ def test_its_environment_is_ours_or_another(monkeypatch, tmp_path):
 
 
 def test_a_clean_environment(monkeypatch):
-    for name, value in {"LD_PRELOAD": "x", "IFS": "x", "PATH": ".:/evil", "LC_ALL": "C", "HOME": "/h"}.items():
+    for name, value in {
+        "LD_PRELOAD": "x",
+        "IFS": "x",
+        "PATH": ".:/evil",
+        "LC_ALL": "C",
+        "HOME": "/h",
+    }.items():
         monkeypatch.setenv(name, value)
     env = clean_environment(MORE="m", HOME="/other")
     assert (env["LC_ALL"], env["HOME"], env["MORE"]) == ("C", "/other", "m")

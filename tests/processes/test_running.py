@@ -1,5 +1,7 @@
 """Readers, writers and duplexes: timeouts, the end of a block, closing in another thread, forks."""
 
+# ruff: noqa: PT012, PT031  # what is raised at the end of a block, or when it is dropped, is the point
+
 from __future__ import annotations
 
 import gc
@@ -82,9 +84,15 @@ def test_a_reader_that_stops_early_kills_it():
 
 
 def test_a_bad_end_is_raised_at_the_end_of_the_block():
-    with pytest.raises(ProgramFailedError, match="status 5"), Command("sh", "-c", "echo x; exit 5").reader() as it:
+    with (
+        pytest.raises(ProgramFailedError, match="status 5"),
+        Command("sh", "-c", "echo x; exit 5").reader() as it,
+    ):
         assert list(it) == [b"x\n"]
-    with pytest.raises(KeyError), Command("sh", "-c", "echo x; exit 5").reader() as it:  # the block's own goes first
+    with (
+        pytest.raises(KeyError),
+        Command("sh", "-c", "echo x; exit 5").reader() as it,
+    ):  # the block's own goes first
         assert it.read() == b"x\n"
         raise KeyError
 
@@ -128,7 +136,10 @@ def test_a_writer_whose_program_does_not_read():
 
 
 def test_a_bad_end_of_a_writer():
-    with pytest.raises(ProgramFailedError, match="status 3"), Command("sh", "-c", "cat; exit 3").writer() as writer:
+    with (
+        pytest.raises(ProgramFailedError, match="status 3"),
+        Command("sh", "-c", "cat; exit 3").writer() as writer,
+    ):
         writer.write("")
 
 
@@ -325,11 +336,11 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
 
         from pyipc.processes import Command
 
-        class Interrupted(Exception):
+        class InterruptedOnceError(Exception):
             pass
 
         def raise_it(*_):
-            raise Interrupted
+            raise InterruptedOnceError
 
         warnings.simplefilter("ignore", ResourceWarning)
         dice = random.Random(7)
@@ -349,14 +360,14 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
                     with (cat | cat).streams([b"x" * 10000] * 30) as running:
                         for _ in running.chunks():
                             pass
-            except Interrupted:
+            except InterruptedOnceError:
                 caught += 1
             finally:
                 while True:
                     try:
                         signal.setitimer(signal.ITIMER_REAL, 0)
                         break
-                    except Interrupted:
+                    except InterruptedOnceError:
                         caught += 1
             running = None
         gc.collect()
