@@ -304,11 +304,12 @@ def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
 
 def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
     if environment is _OURS:
-        return [*map(b"=".join, dict(environment).items())]  # a copy in one step: others may change it
-    for name, value in environment.items():
-        if not name or b"=" in name or b"\0" in name or b"\0" in value:
-            raise ValueError(f"no variable of an environment: {name!r:.50}")
-    return [name + b"=" + value for name, value in environment.items()]
+        environment = dict(environment)  # in one step: another thread may change it
+    else:
+        for name, value in environment.items():
+            if not name or b"=" in name or b"\0" in name or b"\0" in value:
+                raise ValueError(f"no variable of an environment: {name!r:.50}")
+    return [*map(b"=".join, environment.items())]
 
 
 # ---- errors ----

@@ -16,6 +16,9 @@
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
+#ifndef SYS_clone3
+#define SYS_clone3 435
+#endif
 
 /* ---- in the child ---- */
 
@@ -926,7 +929,7 @@ static int fails_at(int step)
 	case PYIPC_SPAWN_PARENT: call = SYS_prctl; argument = 0; value = PR_SET_PDEATHSIG; break;
 	default: call = SYS_execve;
 	}
-	if (!answer((unsigned int) call, EDOM, argument, value))
+	if (!answer((unsigned int) call, EDOM, argument, value) || !answer(SYS_clone3, ENOSYS, -1, 0))
 		return CANNOT;
 	move(&plan, 1, 9);
 	plan.flags = PYIPC_SPAWN_NEW_SESSION | PYIPC_SPAWN_OWN_TERMINAL | PYIPC_SPAWN_DIE_WITH_PARENT;
