@@ -549,18 +549,18 @@ def test_threads_that_change_who_it_is_leave_the_parent_as_it_was(child):
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
 
-    def drop_at_once(say, _hear):
+    def drop_at_once(say, _hear, rounds):
         import threading
 
         from pyipc._spawn import spawn
 
         def drop():
-            for _ in range(15):
+            for _ in range(rounds):
                 with spawn(["true"], identity=(65534, 65534, [])) as started:
                     statuses.append(started.wait().status)
 
         statuses = []
-        threads = [threading.Thread(target=drop) for _ in range(4)]
+        threads = [threading.Thread(target=drop) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -569,7 +569,8 @@ def test_threads_that_change_who_it_is_leave_the_parent_as_it_was(child):
 
         say((set(statuses), len(statuses), ctypes.CDLL(None).prctl(3)))  # PR_GET_DUMPABLE
 
-    assert child(drop_at_once).hear() == ({0}, 60, 1)
+    rounds = 40 if pyipc.backend() == "native" else 5
+    assert child(drop_at_once, rounds).hear() == ({0}, 6 * rounds, 1)
 
 
 # ---- signal handlers that raise, forks among threads ----
@@ -582,6 +583,7 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
         import os
         import random
         import signal
+        import time
         import warnings
 
         from pyipc._spawn import OWN_GROUP, spawn
@@ -603,7 +605,9 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
             words = ["sh", "-c", "sleep 100 & echo x; exec sleep 100"] if number % 2 else ["true"]
             try:
                 signal.setitimer(signal.ITIMER_REAL, dice.random() * 0.004 + 1e-6)
-                with spawn(words, process_group=OWN_GROUP, descriptors={1: write}) as started:
+                # Some by the thread that lasts.
+                who = (os.getuid(), -1, None) if number % 3 == 0 else (-1, -1, None)
+                with spawn(words, process_group=OWN_GROUP, descriptors={1: write}, identity=who) as started:
                     if number % 4 < 2:
                         started.wait(0.002)
                     else:
@@ -621,11 +625,15 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
                         caught += 1
             started = None
         gc.collect()
-        try:
-            os.waitpid(-1, os.WNOHANG)
-            say("a child is left")
-        except ChildProcessError:
-            pass
+        patience = time.monotonic() + 10
+        while True:  # the other thread may be about to undo what nobody wants any more
+            try:
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if time.monotonic() > patience:
+                say("a child is left")
+                break
         os.close(write)
         while os.read(read, 65536):  # as long as somebody, a grandchild too, has the other end
             pass
