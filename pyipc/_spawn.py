@@ -231,7 +231,7 @@ def spawn(
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
     paths, variables = _paths(encoded[0], environment), _variables(environment)
-    place = None if directory is None else _encoded((directory,))[0]
+    place = None if directory is None else _without_nul(directory)
     child = Child._born(leads=new_session or process_group == OWN_GROUP)
     arguments = (
         child,
@@ -271,11 +271,16 @@ _OURS: Mapping[bytes, bytes] = getattr(os.environb, "_data", os.environb)
 def _encoded(words: Sequence[Word]) -> list[bytes]:
     if isinstance(words, (str, bytes)):
         raise TypeError(f"a program and its arguments, each by itself, not {words!r:.50}")
-    encoded = [os.fsencode(word) for word in words]
+    encoded = [_without_nul(word) for word in words]
     if not encoded or not encoded[0]:
         raise ValueError("there is no program without a name")
-    if any(b"\0" in word for word in encoded):
-        raise ValueError(f"a NUL byte in {words!r:.100}")
+    return encoded
+
+
+def _without_nul(word: Word) -> bytes:
+    encoded = os.fsencode(word)
+    if b"\0" in encoded:
+        raise ValueError(f"a NUL byte in {word!r:.100}")
     return encoded
 
 

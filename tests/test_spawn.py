@@ -362,6 +362,33 @@ def test_a_forked_copy_of_one_that_is_waited_for_does_not_hang(start, fork, unti
     thread.join(20)
 
 
+def test_one_that_we_may_not_kill_any_more_is_let_go(child):
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+
+    def drop_rights(say, _hear):
+        import os
+        import signal
+
+        from pyipc import errors
+        from pyipc._spawn import spawn
+
+        read, write = os.pipe()
+        started = spawn(["cat"], descriptors={0: read}, process_group=0)
+        os.setresuid(65534, 65534, 65534)
+        for call in (lambda: started.send(signal.SIGTERM)), started.kill, started.close:
+            try:
+                call()
+            except errors.AccessError as problem:
+                say(f"child {started.pid}" in str(problem))
+        say(started.closed)
+        os.close(write)  # which ends it
+        say(os.waitstatus_to_exitcode(os.waitpid(started.pid, 0)[1]))
+
+    other = child(drop_rights)
+    assert [other.hear() for _ in range(5)] == [True, True, True, True, 0]
+
+
 def test_it_is_no_thing_to_make_or_to_pickle(start):
     import pickle
 

@@ -8,6 +8,7 @@ from errno import EAGAIN, EBADF, EPIPE, EREMOTEIO, ETIMEDOUT
 from .. import _deadline
 from .._waiters import Waited
 from ..errors import IPCError, ProgramFailedError, error
+from ._ends import each
 from ._feed import MOST_PENDING, encoded
 
 TYPE_CHECKING = False
@@ -114,13 +115,12 @@ class Running(Waited):
     def close(self) -> None:
         """Let go of everything; kill and reap those that still run."""
         self._closed = True
-        self._ends.close()
-        # All of them first: none is to see another's end and go on.
-        for child in self.children:
-            child.end()
-        for child in reversed(self.children):
-            child.close()
-        self._wake_waiters()
+        # All are killed before one is reaped: none is to see another's end and go on.
+        killing, reaping = (
+            (child.end for child in self.children),
+            (child.close for child in reversed(self.children)),
+        )
+        each([self._ends.close, *killing, *reaping, self._wake_waiters])
 
     def __enter__(self: Self) -> Self:
         return self

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import pyipc
-from pyipc.errors import ProgramFailedError
+from pyipc.errors import ProgramFailedError, StatusLostError
 from pyipc.processes import DEVNULL, Command
 
 CAT = Command("cat")
@@ -292,6 +292,28 @@ def test_one_that_is_dropped_is_killed_with_warnings():
         gc.collect()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_whatever_closing_raises_nothing_is_left():
+    def endless():
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"), (CAT | CAT).reader(endless()) as reader:
+        reader.read(10)
+    assert all(child.exit is not None for child in reader.children)
+    running = (CAT | CAT | CAT).duplex()
+    os.kill(running.children[1].pid, signal.SIGKILL)
+    os.waitpid(running.children[1].pid, 0)
+    with pytest.raises(StatusLostError):
+        running.close()
+    assert all(child.closed for child in running.children)
+    for one in running.children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(one.pid, 0)
 
 
 def test_a_forked_copy_only_lets_go(fork):
