@@ -174,7 +174,11 @@ class Child(WaitedHandle):
 
     def _error(self, result: int, doing: str) -> IPCError:
         if result == -ECHILD:
-            why = "Somebody else has reaped it" if self._parent == os.getpid() else "It is another process's"
+            why = (
+                "Somebody else has reaped it, or SIGCHLD is ignored"
+                if self._parent == os.getpid()
+                else "It is another process's"
+            )
             return StatusLostError(ECHILD, f"{why}: {doing} {self}")
         return super()._error(result, doing)
 
