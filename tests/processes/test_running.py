@@ -164,7 +164,8 @@ def test_much_goes_through_while_somebody_reads():
         assert cat.read(len(data), 20) == data
 
 
-def test_a_program_that_answers_more_than_anybody_reads():
+@pytest.mark.parametrize("attempt", range(8))  # it depends on who is faster
+def test_a_program_that_answers_more_than_anybody_reads(attempt):
     """Both would wait for the other for ever: here, who sends is told."""
     with pytest.raises(KeyError), CAT.duplex() as cat:
         with pytest.raises(pyipc.WouldBlockError, match="nobody reads") as caught:
