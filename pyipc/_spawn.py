@@ -184,7 +184,11 @@ class Child(WaitedHandle):
 
     def _error(self, result: int, doing: str) -> IPCError:
         if result == -ECHILD:
-            why = "Somebody else has reaped it" if self._parent == os.getpid() else "It is another process's"
+            why = (
+                "Somebody else has reaped it, or SIGCHLD is ignored"
+                if self._parent == os.getpid()
+                else "It is another process's"
+            )
             return StatusLostError(ECHILD, f"{why}: {doing} {self}")
         return super()._error(result, doing)
 
@@ -243,7 +247,7 @@ def spawn(
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
     paths, variables = _paths(encoded[0], environment), _variables(environment)
-    place = None if directory is None else _encoded((directory,))[0]
+    place = None if directory is None else _without_nul(directory)
     if child is None:
         child = Child.unborn()
     child._leads = new_session or process_group == OWN_GROUP
@@ -287,8 +291,14 @@ def _encoded(words: Sequence[Word]) -> list[bytes]:
     encoded = [*map(os.fsencode, words)]
     if not encoded or not encoded[0]:
         raise ValueError("there is no program without a name")
-    if b"\0" in b"".join(encoded):
-        raise ValueError(f"a NUL byte in {words!r:.100}")
+    _without_nul(b"".join(encoded))
+    return encoded
+
+
+def _without_nul(word: Word) -> bytes:
+    encoded = os.fsencode(word)
+    if b"\0" in encoded:
+        raise ValueError(f"a NUL byte in {word!r:.100}")
     return encoded
 
 

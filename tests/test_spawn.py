@@ -184,10 +184,10 @@ def test_where_children_are_ignored_the_status_is_lost(child):
         from pyipc._spawn import spawn
 
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        started = spawn(["true"])
         try:
-            started.wait(20)
-        except errors.StatusLostError:
+            with spawn(["true"]) as started:
+                started.wait(20)
+        except (errors.StatusLostError, errors.ProcessGoneError):  # the fallback may find it gone at once
             say("lost")
         with_none = []
         try:
@@ -360,6 +360,33 @@ def test_a_forked_copy_of_one_that_is_waited_for_does_not_hang(start, fork, unti
     assert other.end() == 0
     child.kill()
     thread.join(20)
+
+
+def test_one_that_we_may_not_kill_any_more_is_let_go(child):
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+
+    def drop_rights(say, _hear):
+        import os
+        import signal
+
+        from pyipc import errors
+        from pyipc._spawn import spawn
+
+        read, write = os.pipe()
+        started = spawn(["cat"], descriptors={0: read}, process_group=0)
+        os.setresuid(65534, 65534, 65534)
+        for call in (lambda: started.send(signal.SIGTERM)), started.kill, started.close:
+            try:
+                call()
+            except errors.AccessError as problem:
+                say(f"child {started.pid}" in str(problem))
+        say(started.closed)
+        os.close(write)  # which ends it
+        say(os.waitstatus_to_exitcode(os.waitpid(started.pid, 0)[1]))
+
+    other = child(drop_rights)
+    assert [other.hear() for _ in range(5)] == [True, True, True, True, 0]
 
 
 def test_it_is_no_thing_to_make_or_to_pickle(start):
@@ -549,18 +576,18 @@ def test_threads_that_change_who_it_is_leave_the_parent_as_it_was(child):
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
 
-    def drop_at_once(say, _hear):
+    def drop_at_once(say, _hear, rounds):
         import threading
 
         from pyipc._spawn import spawn
 
         def drop():
-            for _ in range(15):
+            for _ in range(rounds):
                 with spawn(["true"], identity=(65534, 65534, [])) as started:
                     statuses.append(started.wait().status)
 
         statuses = []
-        threads = [threading.Thread(target=drop) for _ in range(4)]
+        threads = [threading.Thread(target=drop) for _ in range(6)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -569,7 +596,8 @@ def test_threads_that_change_who_it_is_leave_the_parent_as_it_was(child):
 
         say((set(statuses), len(statuses), ctypes.CDLL(None).prctl(3)))  # PR_GET_DUMPABLE
 
-    assert child(drop_at_once).hear() == ({0}, 60, 1)
+    rounds = 40 if pyipc.backend() == "native" else 5
+    assert child(drop_at_once, rounds).hear() == ({0}, 6 * rounds, 1)
 
 
 # ---- signal handlers that raise, forks among threads ----
@@ -582,6 +610,7 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
         import os
         import random
         import signal
+        import time
         import warnings
 
         from pyipc._spawn import OWN_GROUP, spawn
@@ -603,7 +632,9 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
             words = ["sh", "-c", "sleep 100 & echo x; exec sleep 100"] if number % 2 else ["true"]
             try:
                 signal.setitimer(signal.ITIMER_REAL, dice.random() * 0.004 + 1e-6)
-                with spawn(words, process_group=OWN_GROUP, descriptors={1: write}) as started:
+                # Some by the thread that lasts.
+                who = (os.getuid(), -1, None) if number % 3 == 0 else (-1, -1, None)
+                with spawn(words, process_group=OWN_GROUP, descriptors={1: write}, identity=who) as started:
                     if number % 4 < 2:
                         started.wait(0.002)
                     else:
@@ -621,16 +652,20 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
                         caught += 1
             started = None
         gc.collect()
-        try:
-            os.waitpid(-1, os.WNOHANG)
-            say("a child is left")
-        except ChildProcessError:
-            pass
+        patience = time.monotonic() + 10
+        while True:  # the other thread may be about to undo what nobody wants any more
+            try:
+                os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                break
+            if time.monotonic() > patience:
+                say("a child is left")
+                break
         os.close(write)
         while os.read(read, 65536):  # as long as somebody, a grandchild too, has the other end
             pass
         os.close(read)
-        say((caught > rounds // 4, len(os.listdir("/proc/self/fd")) - before))
+        say((caught > rounds // 20, len(os.listdir("/proc/self/fd")) - before))
 
     assert child(be_interrupted, 400, measured=False).hear() == (True, 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _signal  # `signal` brings enum
 import os
+import sys
 from errno import (
     EACCES,
     EAGAIN,
@@ -18,11 +19,13 @@ from errno import (
     ENOTDIR,
     ENOTSUP,
     EPERM,
+    ESRCH,
     ETIMEDOUT,
 )
 from time import monotonic_ns, sleep
 
 from .fallback_descriptors import READABLE, fd_wait, now_pidfd_open, now_pidfd_status
+from .fallback_foreign import call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,6 +50,7 @@ SPAWN_NEW_SESSION = 1
 SPAWN_OWN_TERMINAL = 2
 SPAWN_DIE_WITH_PARENT = 4
 
+_KNOWS_GROUPS = sys.version_info >= (3, 11)  # what it knows costs no fork
 _STANDARD = 3  # descriptors: input, output, errors
 _PR_SET_PDEATHSIG = 1
 
@@ -81,6 +85,8 @@ def spawn(
         umask=umask,
         preexec_fn=steps.taken if steps else None,
     )
+    if _KNOWS_GROUPS and process_group >= 0:
+        options["process_group"] = process_group
     try:
         child = _first(paths, options, steps)
     finally:
@@ -90,8 +96,9 @@ def spawn(
     child.returncode = 0  # it has no claim to its end: that is the handle's
     result = now_pidfd_open(into, child.pid)
     if result < 0:
-        os.kill(child.pid, _signal.SIGKILL)
-        os.waitpid(child.pid, 0)
+        if result != -ESRCH:  # where SIGCHLD is ignored, it may be gone, and its pid another's
+            call(os.kill, child.pid, _signal.SIGKILL)
+            call(os.waitid, os.P_PID, child.pid, os.WEXITED)
         return result, "clone"
     return child.pid
 
@@ -123,6 +130,8 @@ def _first(
                 return -number, "clone"
             if number == EACCES:
                 failed = -number, "exec"
+            elif number == EPERM and options.get("process_group"):
+                return -number, "group"
             elif number not in (ENOENT, ENOTDIR):
                 return -number, "descriptors" if number == EBADF else "exec"
         except subprocess.SubprocessError:
@@ -147,7 +156,7 @@ class _Steps:
     ) -> None:
         self._steps: list[tuple[str, Callable[[], object]]] = []
         self._news: tuple[int, int] | None = None
-        if process_group >= 0:
+        if process_group >= 0 and not _KNOWS_GROUPS:
             self._steps.append(("group", lambda: os.setpgid(0, process_group)))
         if flags & SPAWN_OWN_TERMINAL:
             self._steps.append(("terminal", _take_terminal))

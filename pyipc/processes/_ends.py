@@ -13,10 +13,22 @@ from ._feed import Feed, Output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 CHUNK = 65536  # what a pipe holds, unless it was told otherwise
 _SLICE_NS = 10**9  # after which a wait looks whether it was closed
+
+
+def each(calls: Iterable[Callable[[], object]]) -> None:
+    """All of these, whatever some of them raise; the first that was raised is raised at the end."""
+    first = None
+    for call in calls:
+        try:
+            call()
+        except BaseException as problem:  # a signal handler's, too
+            first = first or problem
+    if first is not None:
+        raise first
 
 
 class Ends:
@@ -44,20 +56,16 @@ class Ends:
 
     def close(self) -> None:
         """Let go of all, and of what was to be written or read."""
-        self.close_input()
-        for handle in self.outs.values():
-            handle.close()
+        each([self.close_input, *(handle.close for handle in self.outs.values())])
         for output in self.outputs.values():
             output.drop()
 
     def close_input(self) -> None:
         """It has read its last."""
-        if self.into is not None:
-            try:
-                self.feed.drop()
-            finally:
-                self.into.close()
-                self.into = None
+        into, self.into = self.into, None
+        if into is not None:
+            into.close()
+        self.feed.drop()
 
     def turn(self, deadline: int, most: dict[str, int]) -> int:
         """Write or read some; wait until that can be done, but not past the deadline.

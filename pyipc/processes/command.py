@@ -9,7 +9,7 @@ from .._descriptor import Handle, number_of
 from .._privileges import resolve
 from .._spawn import OWN_GROUP, Child, spawn
 from ..errors import check
-from ._ends import Ends
+from ._ends import Ends, each
 from ._feed import Feed
 from .running import Duplex, Reader, Running, Streams, Writer
 
@@ -341,12 +341,11 @@ class _Starting:
             handle.close()
 
     def undo(self) -> None:
-        for child in self.children:
-            child.end()
-        for handle in (*self.ours, *self.theirs):
-            handle.close()
-        for child in reversed(self.children):
-            child.close()
+        killing, reaping = (
+            (child.end for child in self.children),
+            (child.close for child in reversed(self.children)),
+        )
+        each([*killing, *(handle.close for handle in (*self.ours, *self.theirs)), *reaping])
 
 
 def _has_descriptor(given: Any) -> bool:

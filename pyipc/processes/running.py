@@ -8,6 +8,7 @@ from errno import EAGAIN, EBADF, EPIPE, EREMOTEIO, ETIMEDOUT
 from .. import _deadline
 from .._waiters import Waited
 from ..errors import IPCError, ProgramFailedError, error
+from ._ends import each
 from ._feed import MOST_PENDING, encoded
 
 TYPE_CHECKING = False
@@ -113,13 +114,12 @@ class Running(Waited):
     def close(self) -> None:
         """Let go of everything; kill and reap those that still run."""
         self._closed = True
-        self._ends.close()
-        # All of them first: none is to see another's end and go on.
-        for child in self.children:
-            child.end()
-        for child in reversed(self.children):
-            child.close()
-        self._wake_waiters()
+        # All are killed before one is reaped: none is to see another's end and go on.
+        killing, reaping = (
+            (child.end for child in self.children),
+            (child.close for child in reversed(self.children)),
+        )
+        each([self._ends.close, *killing, *reaping, self._wake_waiters])
 
     def __enter__(self: Self) -> Self:
         return self
@@ -163,22 +163,22 @@ class Running(Waited):
         feed.add(data)
         try:
             while feed.size:
-                if not self._turn(deadline, _ENOUGH, "write to"):
+                if self._is_full():  # then it may read nothing until we do, who are here
+                    if self._ends.turn(_PAST, {}) == -ETIMEDOUT:
+                        raise error(EAGAIN, f"write to {self}, whose output nobody reads")
+                elif not self._turn(deadline, _ENOUGH, "write to"):
                     break
-                self._refuse_to_hang()
         except BaseException as problem:  # a signal handler's, too: what has not gone will not go later
             if isinstance(problem, IPCError):
                 problem.characters_written = size - feed.size
             feed.forget()
             raise
-        if self._ends.refused:
-            raise error(EPIPE, f"write to {self}")
+        if self._closed or self._ends.refused:
+            raise error(EBADF if self._closed else EPIPE, f"write to {self}")
 
-    def _refuse_to_hang(self) -> None:
-        """If it reads nothing until we read what it wrote, of which we keep so much and no more."""
-        full = [name for name in self._ends.outs if len(self._ends.outputs[name]) >= MOST_PENDING]
-        if full and self._ends.feed.size and self._ends.turn(_PAST, {}) == -ETIMEDOUT:
-            raise error(EAGAIN, f"write to {self}, whose output nobody reads")
+    def _is_full(self) -> bool:
+        """Whether so much of what it wrote lies here that no more is read."""
+        return any(len(self._ends.outputs[name]) >= MOST_PENDING for name in self._ends.outs)
 
 
 class Writer(Running):

@@ -68,6 +68,8 @@ def test_where_it_starts_and_its_umask(tmp_path):
     assert Command("sh", "-c", "umask", umask=0o137).read_text() == "0137\n"
     with pytest.raises(pyipc.NotFoundError, match=r"pwd.*no-such"):
         Command("pwd", directory=tmp_path / "no-such").run()
+    with pytest.raises(pyipc.NotFoundError, match="in ''"):
+        Command("pwd", directory="").run()
     with pytest.raises(ValueError, match="umask"):
         Command("true", umask=-1).run()
 

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import pyipc
-from pyipc.errors import ProgramFailedError
+from pyipc.errors import ProgramFailedError, StatusLostError
 from pyipc.processes import DEVNULL, Command
 
 CAT = Command("cat")
@@ -164,7 +164,8 @@ def test_much_goes_through_while_somebody_reads():
         assert cat.read(len(data), 20) == data
 
 
-def test_a_program_that_answers_more_than_anybody_reads():
+@pytest.mark.parametrize("attempt", range(8))  # it depends on who is faster
+def test_a_program_that_answers_more_than_anybody_reads(attempt):
     """Both would wait for the other for ever: here, who sends is told."""
     with pytest.raises(KeyError), CAT.duplex() as cat:
         with pytest.raises(pyipc.WouldBlockError, match="nobody reads") as caught:
@@ -294,6 +295,28 @@ def test_one_that_is_dropped_is_killed_with_warnings():
         os.kill(pid, 0)
 
 
+def test_whatever_closing_raises_nothing_is_left():
+    def endless():
+        try:
+            while True:
+                yield b"x" * 1000
+        finally:
+            raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"), (CAT | CAT).reader(endless()) as reader:
+        reader.read(10)
+    assert all(child.exit is not None for child in reader.children)
+    running = (CAT | CAT | CAT).duplex()
+    os.kill(running.children[1].pid, signal.SIGKILL)
+    os.waitpid(running.children[1].pid, 0)
+    with pytest.raises(StatusLostError):
+        running.close()
+    assert all(child.closed for child in running.children)
+    for one in running.children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(one.pid, 0)
+
+
 def test_a_forked_copy_only_lets_go(fork):
     def copy(other, cat):
         cat.close()
@@ -376,7 +399,7 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
             say("a child is left")
         except ChildProcessError:
             pass
-        say((caught > rounds // 4, len(os.listdir("/proc/self/fd")) - before))
+        say((caught > rounds // 20, len(os.listdir("/proc/self/fd")) - before))
 
     assert child(be_interrupted, 200, measured=False).hear() == (True, 0)
 
