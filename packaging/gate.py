@@ -15,7 +15,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
-LARGEST = 400_000
+LARGEST = 500_000
 NEWEST_GLIBC = (2, 17)
 FROM_PYTHON = re.compile(r"_?Py")
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
