@@ -7,14 +7,14 @@ from .privileges import drop_privileges
 from .running import Duplex, Reader, Running, Streams, Writer
 from .sources import sources
 
-__all__ = (
-    "DEVNULL",
-    "STDOUT",
+__all__ = (  # noqa: RUF022 (as Python sorts)
     "Command",
+    "DEVNULL",
     "Duplex",
     "Pipeline",
     "Reader",
     "Running",
+    "STDOUT",
     "Streams",
     "Writer",
     "clean_environment",
