@@ -131,10 +131,10 @@ class Command(Runnable):
 
     __slots__ = (
         "arguments",
+        "credentials",
         "cwd",
         "die_with_parent",
         "env",
-        "identity",
         "new_session",
         "ok",
         "own_group",
@@ -164,7 +164,7 @@ class Command(Runnable):
         self.env = env
         self.cwd = cwd
         self.stderr = stderr
-        self.identity = resolve(user, group, extra_groups)
+        self.credentials = resolve(user, group, extra_groups)
         self.umask = umask
         self.own_group = own_group
         self.new_session = new_session
@@ -331,7 +331,7 @@ class _Starting:
             new_session=command.new_session,
             process_group=process_group,
             umask=command.umask,
-            identity=command.identity,
+            credentials=command.credentials,
             die_with_parent=command.die_with_parent,
             child=child,
         )

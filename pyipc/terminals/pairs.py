@@ -37,8 +37,9 @@ class Master(WaitedHandle):
             if me in self._waiting:
                 self._waiting.remove(me)
         if result == -EINTR:
-            attempt = lambda end: ops.fd_wait(self._number, events, end)  # noqa: E731
-            result = self._wait_until(attempt, deadline, "wait for")
+            result = self._wait_until(
+                lambda until: ops.fd_wait(self._number, events, until), deadline, "wait for"
+            )
         if result not in (0, -ETIMEDOUT):
             raise self._error(result, "wait for")
         return result
