@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any, Union
 
-    # uid, gid, supplementary groups; -1 and None change nothing
-    Identity = tuple[int, int, Union[Sequence[int], None]]
+    # uid, gid, supplementary groups (credentials(7)); -1 and None change nothing
+    Credentials = tuple[int, int, Union[Sequence[int], None]]
 
 _SAME = -1
 _ROOT = 0
-UNCHANGED: Identity = (_SAME, _SAME, None)
+UNCHANGED: Credentials = (_SAME, _SAME, None)
 
 
 def resolve(
     user: str | int | None, group: str | int | None, extra_groups: Iterable[str | int] | None
-) -> Identity:
+) -> Credentials:
     """The numbers of these, who are names or numbers.
 
     A user without a *group* has the group that the password database says, without *extra_groups* those that
@@ -78,9 +78,9 @@ def _valid(number: int) -> int:
     return number
 
 
-def needed(identity: Identity) -> Identity:
+def needed(credentials: Credentials) -> Credentials:
     """Without groups that we are in already: to set them takes a privilege, also if nothing changes."""
-    uid, gid, groups = identity
+    uid, gid, groups = credentials
     if groups is not None:
         # Who keeps the group may have it among the supplementary ones, too, or not: it is the same.
         kept = {os.getgid()} if gid in (_SAME, os.getgid()) else set()
@@ -89,14 +89,14 @@ def needed(identity: Identity) -> Identity:
     return uid, gid, groups
 
 
-def drop(identity: Identity) -> None:
+def drop(credentials: Credentials) -> None:
     """Become that: real, effective and saved ids, of all threads (setresuid(2)).
 
     Raises:
         AccessError: One of the steps was refused, which the message names, and those before it are done; or
             root could be had back.
     """
-    uid, gid, groups = needed(identity)
+    uid, gid, groups = needed(credentials)
     if groups is not None:
         _step(lambda: os.setgroups(groups), f"set the supplementary groups to {groups}")
     if gid != _SAME:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Union
 
-    from ._privileges import Identity
+    from ._privileges import Credentials
 
     Word = Union[str, bytes, os.PathLike[str], os.PathLike[bytes]]
 
@@ -211,7 +211,7 @@ def spawn(
     own_terminal: bool = False,
     process_group: int | None = None,
     umask: int | None = None,
-    identity: Identity = UNCHANGED,
+    credentials: Credentials = UNCHANGED,
     die_with_parent: bool = False,
     child: Child | None = None,
 ) -> Child:
@@ -227,7 +227,7 @@ def spawn(
         own_terminal: Make its descriptor 0 the controlling terminal of that.
         process_group: The one to join; `OWN_GROUP` is one of its own.
         umask: Its file mode creation mask.
-        identity: Its uid, gid and supplementary groups, as `_privileges.resolve()` gives them.
+        credentials: Its uid, gid and supplementary groups, as `_privileges.resolve()` gives them.
         die_with_parent: SIGKILL it when this process ends, however it does (prctl(2), PR_SET_PDEATHSIG).
         child: An unborn one, for this.
 
@@ -261,7 +261,7 @@ def spawn(
         flags,
         _SAME if process_group is None else process_group,
         _SAME if umask is None else umask,
-        *needed(identity),
+        *needed(credentials),
     )
     try:
         # The death of the thread that asked for it is what kills the child, not that of the process.

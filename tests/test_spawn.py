@@ -583,7 +583,7 @@ def test_threads_that_change_who_it_is_leave_the_parent_as_it_was(child):
 
         def drop():
             for _ in range(rounds):
-                with spawn(["true"], identity=(65534, 65534, [])) as started:
+                with spawn(["true"], credentials=(65534, 65534, [])) as started:
                     statuses.append(started.wait().status)
 
         statuses = []
@@ -634,7 +634,9 @@ def test_handlers_that_raise_at_any_moment_leave_nothing(child):
                 signal.setitimer(signal.ITIMER_REAL, dice.random() * 0.004 + 1e-6)
                 # Some by the thread that lasts.
                 who = (os.getuid(), -1, None) if number % 3 == 0 else (-1, -1, None)
-                with spawn(words, process_group=OWN_GROUP, descriptors={1: write}, identity=who) as started:
+                with spawn(
+                    words, process_group=OWN_GROUP, descriptors={1: write}, credentials=who
+                ) as started:
                     if number % 4 < 2:
                         started.wait(0.002)
                     else:

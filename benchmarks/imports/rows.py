@@ -11,6 +11,11 @@ from contest import Bound, Contestant, Row
 
 STANDARD = "multiprocessing.shared_memory"
 
+_CHAPTERS = (
+    *("sysv", "posix", "fds", "memory", "signals", "fifos"),
+    *("processes", "terminals", "sync", "channels"),
+)
+
 # A plain start, whatever is installed beside us: .pth files (of editable installs, of coverage)
 # import half of what is measured before it is measured, so they are not run. `site` is imported,
 # as it is at every start, for the modules that it needs itself. CPU time, as in worker.py.
@@ -35,7 +40,7 @@ def rows(scratch: Path) -> list[Row]:
             [Bound(0.12, STANDARD)],
             least_rounds=15,
         ),
-        *(_chapter(name, standard, theirs) for name in ("sysv", "fds", "memory", "channels")),
+        *(_chapter(name, standard, theirs) for name in _CHAPTERS),
     ]
 
 

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from processes.checked import NOBODY, PROGRAM, both_ways, counted, lines, pieces, pipeline, seen, spawning
-from pyipc._spawn import spawn as start
 from pyipc.processes import Command
+
+_NOBODY = {"user": NOBODY, "group": NOBODY, "extra_groups": ()}
 
 _program = Command(PROGRAM)
 _leader = Command(PROGRAM, new_session=True)
+_nobodys = Command(PROGRAM, **_NOBODY)
 _mortal = Command(PROGRAM, die_with_parent=True)
-_AS_NOBODY = (NOBODY, NOBODY, [])
 
 
-def _as_nobody():
-    with start([PROGRAM], identity=_AS_NOBODY) as child:
-        child.wait()
-
-
-def _ids():
-    with Command("cat").duplex() as cat:
-        with start(["id", "-u"], identity=_AS_NOBODY, descriptors={1: cat._ends.into.fileno()}) as child:
-            child.wait()
-        return int(cat.read_line())
+def _user():
+    return int(Command("id", "-u", **_NOBODY).read_text())
 
 
 def _session():
@@ -46,7 +39,7 @@ def _lines(path, each=None):
 
 spawn = spawn_big = spawning(_program.run)
 spawn_session = spawn_session_big = seen(spawning(_leader.run), "new_session", _session, True)
-spawn_user = spawn_user_big = seen(spawning(_as_nobody), "identity", _ids, NOBODY)
+spawn_user = spawn_user_big = seen(spawning(_nobodys.run), "user", _user, NOBODY)
 spawn_die = spawn_die_big = spawning(_mortal.run)
 pipeline = pipeline(_pipeline)
 both_ways = both_ways(_both_ways)

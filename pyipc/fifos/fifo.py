@@ -272,8 +272,9 @@ class Fifo(Named, Waited):
 
     def _await(self, end: Reader | Writer, path: bytes, deadline: int, timeout: float | None) -> int:
         writing = isinstance(end, Writer)
-        wait = lambda until: ops.fifo_open(end, path, writing, until)  # noqa: E731
-        result: int = self._wait_until(wait, deadline, "open")
+        result: int = self._wait_until(
+            lambda until: ops.fifo_open(end, path, writing, until), deadline, "open"
+        )
         if result == -EAGAIN:
             raise self._no_thread()
         return -EAGAIN if result == -ETIMEDOUT and timeout == 0 else result

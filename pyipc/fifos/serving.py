@@ -78,8 +78,11 @@ class _Serving:
             check(result, f"write to {self._fifo}")
             gone = self._give(writer, watch)
         if not gone:
-            close = lambda until: ops.fd_wait(watch.fileno(), ops.READABLE, until)  # noqa: E731
-            check(self._wait(close, "wait until the reader has gone of"), f"watch {self._fifo}")
+            result = self._wait(
+                lambda until: ops.fd_wait(watch.fileno(), ops.READABLE, until),
+                "wait until the reader has gone of",
+            )
+            check(result, f"watch {self._fifo}")
             self._has_just_gone = True
         return True
 

@@ -116,7 +116,7 @@ class Command(Runnable):
         program: Its path; or its name, which is looked for in PATH, but never in the current directory.
         arguments: What it is told.
         env: Its environment, whole; None is ours. See `clean_environment()`.
-        directory: Where it starts; None is where we are.
+        cwd: Where it starts; None is where we are.
         stderr: Where it complains: None is where we would; `STDOUT`; `DEVNULL`; an open file.
         user: Who it is: a name or uid. With its own groups, unless others are given.
         group: Its group: a name or gid.
@@ -131,10 +131,10 @@ class Command(Runnable):
 
     __slots__ = (
         "arguments",
+        "credentials",
+        "cwd",
         "die_with_parent",
-        "directory",
         "env",
-        "identity",
         "new_session",
         "ok",
         "own_group",
@@ -148,7 +148,7 @@ class Command(Runnable):
         program: Word,
         *arguments: Word,
         env: Mapping[Any, Any] | None = None,
-        directory: Word | None = None,
+        cwd: Word | None = None,
         stderr: Output = None,
         user: str | int | None = None,
         group: str | int | None = None,
@@ -162,9 +162,9 @@ class Command(Runnable):
         self.program = program
         self.arguments = arguments
         self.env = env
-        self.directory = directory
+        self.cwd = cwd
         self.stderr = stderr
-        self.identity = resolve(user, group, extra_groups)
+        self.credentials = resolve(user, group, extra_groups)
         self.umask = umask
         self.own_group = own_group
         self.new_session = new_session
@@ -326,12 +326,12 @@ class _Starting:
         spawn(
             (command.program, *command.arguments),
             env=command.env,
-            directory=command.directory,
+            directory=command.cwd,
             descriptors={to: number for to, number in numbers.items() if number is not None},
             new_session=command.new_session,
             process_group=process_group,
             umask=command.umask,
-            identity=command.identity,
+            credentials=command.credentials,
             die_with_parent=command.die_with_parent,
             child=child,
         )

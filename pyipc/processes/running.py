@@ -225,7 +225,7 @@ class Reader(Running):
         self._refuse_closed()
         return output.take(len(output) if size is None else size)
 
-    def read_some(self, timeout: float | None = None) -> bytes:
+    def read_available(self, timeout: float | None = None) -> bytes:
         """What there is, at least a byte; b"" at the end of its output."""
         deadline = _deadline.by(timeout)
         output = self._ends.outputs["out"]

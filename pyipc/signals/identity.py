@@ -89,7 +89,7 @@ class Identity:
             raise error(ESRCH, f"identify process {pid}")
         return cls(pid, status.started)
 
-    def matches(self, status: Status | None) -> bool:
+    def _matches(self, status: Status | None) -> bool:
         """Whether that is what is known of it."""
         return status is not None and status.started == self.started
 
@@ -102,7 +102,7 @@ class Identity:
         """
         pidfd = Pidfd.open(self.pid)
         try:
-            if not self.matches(status_of(self.pid)):  # if it has the pid now, it had it before
+            if not self._matches(status_of(self.pid)):  # if it has the pid now, it had it before
                 raise error(ESRCH, f"open a pidfd of {self!r}")
         except BaseException:  # a signal handler's too
             pidfd.close()

@@ -82,7 +82,7 @@ def _send_to_identity(target: Identity, signal: int, value: int | None) -> None:
     except ProcessGoneError:
         raise error(ESRCH, f"send {name(signal)} to {target}") from None
     except UnsupportedError:  # then it can end between these two steps
-        if not target.matches(status_of(target.pid)):
+        if not target._matches(status_of(target.pid)):
             raise error(ESRCH, f"send {name(signal)} to {target}") from None
         _sent(_send(target.pid, signal, value), signal, target)
         return
@@ -192,7 +192,7 @@ def alive(target: Target) -> Life:
     if exists == -ESRCH:
         return Life.GONE
     status = status_of(pid)
-    if _has_ended(status, pid, exists) or (isinstance(target, Identity) and not target.matches(status)):
+    if _has_ended(status, pid, exists) or (isinstance(target, Identity) and not target._matches(status)):
         return Life.GONE
     return Life.NOT_MINE if exists == -EPERM else Life.ALIVE
 

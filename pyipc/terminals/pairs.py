@@ -6,7 +6,6 @@ import termios
 from _thread import get_native_id
 from errno import EBADF, EINTR, EIO, ENOSPC, ENOTTY, ETIMEDOUT
 from fcntl import ioctl
-from struct import pack, unpack
 
 from .._backend import ops
 from .._descriptor import Handle, WaitedHandle
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 _MOST_PTYS = "/proc/sys/kernel/pty/max"
 _LOCAL = 3  # the place of the local modes in what tcgetattr gives; 6 is that of the characters
 _CHARACTERS = 6
+_SIZE = 8  # of a struct winsize: rows, columns, and the same in pixels, 16 bits each
 
 
 class Master(WaitedHandle):
@@ -37,8 +37,9 @@ class Master(WaitedHandle):
             if me in self._waiting:
                 self._waiting.remove(me)
         if result == -EINTR:
-            attempt = lambda end: ops.fd_wait(self._number, events, end)  # noqa: E731
-            result = self._wait_until(attempt, deadline, "wait for")
+            result = self._wait_until(
+                lambda until: ops.fd_wait(self._number, events, until), deadline, "wait for"
+            )
         if result not in (0, -ETIMEDOUT):
             raise self._error(result, "wait for")
         return result
@@ -85,13 +86,14 @@ class Master(WaitedHandle):
         rows, columns = size
         if not (0 <= rows < 1 << 16 and 0 <= columns < 1 << 16):
             raise ValueError(f"rows and columns are 0..65535, not {size}")
-        _control(self.fileno(), termios.TIOCSWINSZ, pack("HHHH", rows, columns, 0, 0), "set the size of")
+        size_in_cells = (rows | columns << 16).to_bytes(_SIZE, "little")  # and none in pixels
+        _control(self.fileno(), termios.TIOCSWINSZ, size_in_cells, "set the size of")
 
     @property
     def foreground(self) -> int:
         """The process group in the foreground; 0 if there is none."""
         try:
-            return int(unpack("i", _control(self.fileno(), termios.TIOCGPGRP, bytes(4), "look at"))[0])
+            return memoryview(_control(self.fileno(), termios.TIOCGPGRP, bytes(4), "look at")).cast("i")[0]
         except OSError as problem:
             if problem.errno in (ENOTTY, EIO):  # nobody's controlling terminal
                 return 0
@@ -131,7 +133,8 @@ def is_terminal(number: int) -> bool:
 
 def size_of(number: int) -> tuple[int, int]:
     """Rows and columns of this terminal."""
-    rows, columns, _, _ = unpack("HHHH", _control(number, termios.TIOCGWINSZ, bytes(8), "find the size of"))
+    size = _control(number, termios.TIOCGWINSZ, bytes(_SIZE), "find the size of")
+    rows, columns, _, _ = memoryview(size).cast("H")
     return rows, columns
 
 

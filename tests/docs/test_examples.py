@@ -44,3 +44,9 @@ def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(TOP)}: {target}"
+
+
+def test_the_cookbook_lists_each_of_its_programs():
+    cookbook = TOP / "docs/cookbook"
+    listed = re.findall(r"\]\(([^)]+\.py)\)", (cookbook / "README.md").read_text())
+    assert sorted(listed) == sorted(str(path.relative_to(cookbook)) for path in cookbook.rglob("*.py"))

@@ -64,12 +64,12 @@ def test_a_clean_environment(monkeypatch):
 
 
 def test_where_it_starts_and_its_umask(tmp_path):
-    assert Command("pwd", directory=tmp_path).read_text() == f"{tmp_path.resolve()}\n"
+    assert Command("pwd", cwd=tmp_path).read_text() == f"{tmp_path.resolve()}\n"
     assert Command("sh", "-c", "umask", umask=0o137).read_text() == "0137\n"
     with pytest.raises(pyipc.NotFoundError, match=r"pwd.*no-such"):
-        Command("pwd", directory=tmp_path / "no-such").run()
+        Command("pwd", cwd=tmp_path / "no-such").run()
     with pytest.raises(pyipc.NotFoundError, match="in ''"):
-        Command("pwd", directory="").run()
+        Command("pwd", cwd="").run()
     with pytest.raises(ValueError, match="umask"):
         Command("true", umask=-1).run()
 

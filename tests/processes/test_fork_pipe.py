@@ -439,8 +439,8 @@ def test_room_for_a_process_is_asked_for_again_and_then_named(fork):
             fork_pipe("r", out)
         except pyipc.LimitError as problem:
             self.say((problem.limit, problem.value, 1 <= time.monotonic() - began < 5))
-        more = lambda *_: resource.setrlimit(resource.RLIMIT_NPROC, (2000, processes_limit[1]))  # noqa: E731
-        signal.signal(signal.SIGALRM, more)
+        more = (2000, processes_limit[1])
+        signal.signal(signal.SIGALRM, lambda *_: resource.setrlimit(resource.RLIMIT_NPROC, more))
         signal.setitimer(signal.ITIMER_REAL, 0.1)
         with fork_pipe("r", out, 7) as kid:  # there is room by and by
             self.say(kid.read(None))

@@ -88,7 +88,7 @@ def test_a_loop_that_is_broken_off_loses_none():
             assert reader.read(3) == start[:3]
             assert reader.read_line() == start[3:]
             place += 2
-        rest = reader.read_some()
+        rest = reader.read_available()
         assert rest == b"".join(map(line, range(place, count)))[: len(rest)]
         rest += reader.read()
     assert rest == b"".join(map(line, range(place, count)))

@@ -30,7 +30,7 @@ def test_lines_come_as_they_are_written():
         assert list(reader) == [b"one\n", b"\n", b"two\n", b"rest"]
         assert reader.read_line() == b""
         assert reader.read() == b""
-        assert reader.read_some() == b""
+        assert reader.read_available() == b""
     assert reader.children[0].exit.code == 0
 
 
@@ -38,7 +38,7 @@ def test_so_many_bytes_or_what_there_is():
     with Command("printf", "0123456789").reader() as reader:
         assert reader.read(0) == b""
         assert reader.read(3) == b"012"
-        assert reader.read_some() != b""
+        assert reader.read_available() != b""
         assert reader.read(100) == b"" or True
         with pytest.raises(ValueError, match="size"):
             reader.read(-1)
@@ -60,7 +60,7 @@ def test_a_line_that_does_not_come_in_time_is_not_lost():
             talk.read(None, 0)
         talk.send_line("go")
         assert talk.read_line(20) == b"half whole\n"
-        for call in talk.read, talk.read_some, talk.read_line:
+        for call in talk.read, talk.read_available, talk.read_line:
             with pytest.raises(ValueError, match="timeout"):
                 call(timeout=-1)
 
@@ -225,7 +225,7 @@ def test_one_whose_grandchildren_keep_its_output_ends_when_it_is_closed():
     assert reader.closed
 
 
-@pytest.mark.parametrize("what", ["read", "read_line", "read_some", "wait", "finish"])
+@pytest.mark.parametrize("what", ["read", "read_line", "read_available", "wait", "finish"])
 def test_closing_in_another_thread_ends_a_wait(what, until, asleep):
     said, me = [], []
 
@@ -271,7 +271,7 @@ def test_after_closing_nothing_is_read():
     cat = CAT.duplex()
     cat.send_line("x")
     cat.close()
-    for call in cat.read, cat.read_some, cat.read_line, lambda: cat.send("x"):
+    for call in cat.read, cat.read_available, cat.read_line, lambda: cat.send("x"):
         with pytest.raises(pyipc.ClosedError):
             call()
 

@@ -289,7 +289,7 @@ def test_a_writer_and_a_reader_of_much_use_little_memory(child):
                 writer.write(bytes(100000))
         with Command("head", "-c", "40000000", "/dev/zero").reader() as reader:
             came = 0
-            while part := reader.read_some():
+            while part := reader.read_available():
                 came += len(part)
         lines = 0
         with (Command("yes", "line") | Command("head", "-n", "300000")).reader() as reader:

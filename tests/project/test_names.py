@@ -11,18 +11,20 @@ import pytest
 import pyipc
 
 CHAPTERS = [
-    *(
-        "pyipc",
-        "pyipc.compat.posix_ipc",
-        "pyipc.compat.sysv_ipc",
-        "pyipc.errors",
-        "pyipc.fds",
-        "pyipc.fifos",
-        "pyipc.memory",
-    ),
-    *("pyipc.posix", "pyipc.signals", "pyipc.sync"),
-    *("pyipc.posix", "pyipc.sync", "pyipc.terminals"),
+    "pyipc",
+    "pyipc.channels",
+    "pyipc.compat.posix_ipc",
+    "pyipc.compat.sysv_ipc",
+    "pyipc.errors",
+    "pyipc.fds",
+    "pyipc.fifos",
+    "pyipc.memory",
+    "pyipc.posix",
+    "pyipc.processes",
+    "pyipc.signals",
+    "pyipc.sync",
     "pyipc.sysv",
+    "pyipc.terminals",
 ]
 
 

@@ -1,16 +1,15 @@
-"""Talk to a program that would keep its answers back from a pipe: on a terminal of its own.
+r"""perlipc, "Bidirectional Communication": a program that would keep its answers back, on a terminal.
 
-perlipc, "Bidirectional Communication with Another Process", the Comm.pl example:
-
+    require 'Comm.pl';
     $ph = open_proc('cat -n');
     for (1..10) {
         print $ph "a line\n";
         print "got back ", scalar <$ph>;
     }
 
-Its faults: a shell may read the command; nobody notices that it cannot be run; nothing says whether the terminal
-echoes, and if it does, what was typed is read back as the answer; each read waits for ever; and nobody waits for
-the program's end.
+Faults of the original: a shell may read the command; nobody notices that it cannot be run; nothing says whether the
+terminal echoes, and if it does, what was typed is read back as the answer; each read waits for ever; and nobody waits
+for the program's end.
 """
 
 import sys
@@ -20,7 +19,7 @@ from pyipc import terminals
 PATIENCE = 10  # seconds for each answer
 
 
-def main(lines=10):
+def main(lines: int = 10) -> int:
     with terminals.spawn("cat", "-n", echo=False) as cat:
         for _ in range(lines):
             cat.send_line("a line")

@@ -43,7 +43,7 @@ def _source(given: Source, commands: bool) -> Source:
     if isinstance(given, Runnable):
         return given
     path = os.fspath(given)
-    if not path or ("\0" if isinstance(path, str) else b"\0") in path:  # type: ignore[operator]
+    if not path or b"\0" in os.fsencode(path):
         raise ValueError(f"no path and no command: {given!r:.100}")
     if not commands or not isinstance(path, str) or not path.endswith("|"):
         return path

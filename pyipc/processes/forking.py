@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
-    from .._privileges import Identity
+    from .._privileges import Credentials
 
 _KINDS: dict[str, type[Running]] = {"r": Reader, "w": Writer, "rw": Duplex}
 _STATUSES = range(-64, 256)  # all that there are
@@ -98,7 +98,7 @@ def fork_pipe(
         raise ValueError(f'mode is "r", "w" or "rw", not {mode!r}')
     if not callable(function):
         raise TypeError(f"the child runs a function, not {function!r}")
-    identity = resolve(user, group, extra_groups)
+    credentials = resolve(user, group, extra_groups)
     _warn_of_threads()
     parent = os.getpid()
     forking = _Forking(mode)
@@ -106,7 +106,7 @@ def fork_pipe(
         with _turn:
             forking.fork()
             if not forking.pid:
-                _run(forking, identity, function, arguments)
+                _run(forking, credentials, function, arguments)
             forking.be_parent()
             what: Any = _Function(function, check)
             kid = _KINDS[mode]([what], [forking.child], forking.ends())
@@ -215,14 +215,14 @@ class _Forking:
 
 
 def _run(
-    forking: _Forking, identity: Identity, function: Callable[..., Any], arguments: tuple[Any, ...]
+    forking: _Forking, credentials: Credentials, function: Callable[..., Any], arguments: tuple[Any, ...]
 ) -> NoReturn:
     """What the child does, from its first to its last."""
     status = 1
     try:
         try:
             forking.be_child()
-            drop(identity)
+            drop(credentials)
         except OSError as problem:
             forking.tell(problem)
         else:
