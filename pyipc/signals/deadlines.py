@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import _signal
 import sys
-from errno import EBUSY, ETIMEDOUT
+from errno import EBUSY, ENOTSUP, ETIMEDOUT
 from os import getpid
 from time import monotonic_ns
 
@@ -95,6 +95,7 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
 
     @undisturbed
     def _enter(self) -> None:
+        _refuse_other_threads()  # before anything changes: the list and the timer are the main thread's
         self._frame = id(sys._getframe(2))
         if not _running:
             _take_over()
@@ -106,7 +107,9 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
     def _leave(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_it()
+        if self._frame:
+            self._end_it()
+        self._left = True
         if isinstance(value, Expired) and value.deadline is self:
             raise error(ETIMEDOUT, f"{self}") from value
         if value is None and self._raised:  # somebody has swallowed it
@@ -120,7 +123,6 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
             _set_timer()
         else:
             _give_back()
-        self._left = True
 
     def __repr__(self) -> str:
         return f"<deadline after {self._seconds} s>"
@@ -166,6 +168,19 @@ class _Before:
         self.what.restore()
         if self.due < _deadline.FOREVER and self.pid == getpid():  # a forked child has no timers
             _signal.setitimer(_signal.ITIMER_REAL, max(_deadline.left(self.due), _AT_ONCE), self.every)
+
+
+@undisturbed
+def _refuse_other_threads() -> None:
+    # signal.signal alone knows which thread is the main one; in that, the kernel refuses.
+    try:
+        _signal.signal(_signal.SIGKILL, _signal.SIG_DFL)
+    except (ValueError, OSError) as problem:
+        if getattr(problem.__traceback__, "tb_next", None) is not None:
+            raise  # a signal handler's
+        if isinstance(problem, ValueError):
+            doing = "set a deadline here: Python runs handlers in its main thread alone"
+            raise error(ENOTSUP, doing) from None
 
 
 @undisturbed

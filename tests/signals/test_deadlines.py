@@ -127,6 +127,16 @@ def test_it_is_for_the_main_thread_and_says_so(in_thread):
     assert "main thread" in str(problem)
 
 
+def test_one_of_another_thread_is_refused_while_the_main_one_has_its_own(in_thread):
+    def there():
+        with signals.deadline(0.05):
+            pass
+
+    with signals.deadline(20):
+        assert type(in_thread(there)) is pyipc.UnsupportedError
+        time.sleep(0.1)  # its time is over, and nobody's business
+
+
 def test_it_cannot_work_where_the_alarm_is_blocked():
     wrong = pytest.raises(pyipc.InUseError, match="blocks SIGALRM")
     with signals.blocking("ALRM"), wrong, signals.deadline(1):
