@@ -289,6 +289,8 @@ class Reaper(Waited):
 
     def close(self) -> None:
         """Close its descriptors; threads of this process that wait on it get `ClosedError`."""
+        if self._pid != getpid():  # a thread that was not forked with us may have the lock
+            self._lock = RLock()
         with self._lock:
             self._epoll.close()
             for pidfd in list(self._children.values()):

@@ -440,3 +440,22 @@ def test_handlers_that_raise_lose_no_child(child):
     assert lost < raised / 2
     assert left == ""
     assert other.end() == 0
+
+
+def test_a_forked_child_can_close_it_whatever_another_thread_was_at(reaper, fork):
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with reaper._lock:
+            held.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(20)
+        other = fork(lambda side: reaper.close())
+        assert other.end() == 0
+    finally:
+        done.set()
+        thread.join()
