@@ -513,7 +513,7 @@ def test_the_capacity_is_what_the_kernel_says(ends):
 def test_what_is_no_pipe_has_no_capacity_and_is_not_called_closed():
     with open("/dev/null", "rb") as file, fifos.Reader(os.dup(file.fileno())) as reader:
         for call in (lambda: reader.capacity), (lambda: reader.set_capacity(4096)):
-            with pytest.raises(pyipc.IPCError, match="Invalid argument.*fifo reader"):
+            with pytest.raises(pyipc.IPCError, match=r"Invalid argument.*fifo reader"):
                 call()
 
 
