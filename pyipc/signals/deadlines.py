@@ -7,6 +7,8 @@ must not happen, and why it does not:
   until the block is left.
 - *What the handler raises may be swallowed*, by a destructor or a bare `except`. The next alarm finds that
   nobody handles it any more, and raises again; while somebody does, cleaning up takes as long as it takes.
+- *An alarm that always comes in our own code*, when short blocks follow one another in a long one: each sets
+  the timer anew. So who enters a block looks for what is due.
 - *An alarm that comes too late.* The handler raises only for a deadline that is on the list, and never in a
   function of ours: those that change the list or the timer (`UNDISTURBED`) leave both right when they end.
 - *An outer block's expiry, taken for the inner's.* What is raised is a `BaseException` that names its
@@ -96,8 +98,11 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
     @undisturbed
     def _enter(self) -> None:
         _refuse_other_threads()  # before anything changes: the list and the timer are the main thread's
-        self._frame = id(sys._getframe(2))
-        if not _running:
+        frame = sys._getframe(2)
+        self._frame = id(frame)
+        if _running:
+            _look(frame)
+        else:
             _take_over()
         self._end = _deadline.after(self._seconds)
         _running.append(self)
@@ -214,6 +219,12 @@ def _set_timer() -> None:
 def _on_alarm(number: int, frame: FrameType | None) -> None:
     if _is_ours(frame):
         return  # it sets the timer before it ends, or the next alarm comes soon
+    _look(frame)
+
+
+@undisturbed
+def _look(frame: FrameType | None) -> None:
+    """Do what is due; *frame* is what the program is at."""
     now = monotonic_ns()
     if _before and now >= _before[0].due:
         _before[0].ring(frame)

@@ -191,6 +191,32 @@ def test_one_that_was_left_in_time_does_not_come_later():
         within(0.1, work)
 
 
+def test_short_ones_in_a_loop_do_not_hold_up_the_outer():
+    began = time.monotonic()
+    wrong = pytest.raises(pyipc.TimedOutError, match=r"after 0\.05 s")
+    with wrong, signals.deadline(0.05):
+        while time.monotonic() < began + 3:
+            with signals.deadline(10):
+                pass
+    assert time.monotonic() < began + 1
+
+
+def test_they_do_not_hold_up_a_timer_of_the_program(timer):
+    class Late(Exception):
+        pass
+
+    def late(*_):
+        raise Late
+
+    began = time.monotonic()
+    timer(late, 0.05)
+    with pytest.raises(Late), signals.deadline(20):
+        while time.monotonic() < began + 3:
+            with signals.deadline(10):
+                pass
+    assert time.monotonic() < began + 1
+
+
 def test_of_two_that_are_over_the_outer_counts():
     def work():
         with contextlib.suppress(pyipc.TimedOutError), signals.deadline(0.0502), signals.blocking("ALRM"):
