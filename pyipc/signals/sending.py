@@ -68,6 +68,8 @@ def send(target: Target, signal: SignalName, value: int | None = None) -> None:
         UnsupportedError: Not on this backend, with a value; see `pyipc.capabilities()`.
     """
     one = number(signal)
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f"value is an int, not {value!r}")
     if value is not None and not -(1 << 31) <= value < 1 << 31:
         raise ValueError(f"value is -2**31..2**31-1, not {value}")
     if isinstance(target, Identity):

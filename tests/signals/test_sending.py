@@ -128,6 +128,13 @@ def test_a_pid_means_one_process(wrong):
             call(wrong)
 
 
+@pytest.mark.parametrize("wrong", [1.5, "1", None])
+def test_what_is_no_number_is_a_type_error(wrong):
+    for call in (lambda pid: signals.send(pid, "URG")), signals.alive, signals.Identity.of:
+        with pytest.raises(TypeError, match="a pid is an int"):
+            call(wrong)
+
+
 @pytest.mark.parametrize("wrong", [0, 65, "NOSUCH", -1])
 def test_a_signal_that_is_none_is_not_sent(wrong):
     with pytest.raises(ValueError, match="there is no signal"):
@@ -136,9 +143,10 @@ def test_a_signal_that_is_none_is_not_sent(wrong):
         signals.send_group(wrong)
 
 
-@pytest.mark.parametrize("wrong", [2**31, -(2**31) - 1])
+@pytest.mark.parametrize("wrong", [2**31, -(2**31) - 1, 1.5, "1"])
 def test_a_value_is_an_int_of_c(wrong):
-    with pytest.raises(ValueError, match="value is"):
+    kind = ValueError if isinstance(wrong, int) else TypeError
+    with pytest.raises(kind, match="value is"):
         signals.send(os.getpid(), "RTMIN", wrong)
 
 
