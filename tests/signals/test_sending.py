@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -299,6 +302,28 @@ def be_sent_signals(say, hear, rounds):
 def test_what_others_send_us_meanwhile_is_not_lost(child):
     other = child(be_sent_signals, 30)
     assert other.hear() == 30
+
+
+def test_a_group_of_another_pid_namespace_is_not_mistaken_for_others_there():
+    program = """if True:
+        import os, pyipc
+        from pyipc import signals
+        assert os.getpgrp() == 0
+        signals.send_group("URG")
+        try:
+            signals.send_group("TERM", ourselves=False)
+        except pyipc.UnsupportedError as problem:
+            print(problem)
+    """
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, "true"], stderr=subprocess.DEVNULL).returncode
+    ):
+        pytest.skip("no pid namespaces may be made here")
+    command = [*inside, sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, start_new_session=True)
+    assert b"another pid namespace" in done.stdout
 
 
 def test_group_one_is_not_everybody():
