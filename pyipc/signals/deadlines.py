@@ -70,7 +70,9 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
     this block.
 
     It works by SIGALRM (setitimer(2)). A call that tries again by itself after a signal cannot be ended: some
-    libraries do. The block must not change the timer, the handler or the mask of SIGALRM.
+    libraries do. The block must not change the timer, the handler or the mask of SIGALRM; nor hand over to
+    code outside it by `await`, or by a `yield` to a loop, which would get the exception. (That of a
+    `contextlib.contextmanager` is fine.)
 
     Args:
         seconds: More than 0; None for no limit.
