@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, EBADMSG, EINTR, EMSGSIZE, EPERM
+from errno import EAGAIN, EBADF, EBADMSG, EINTR, EINVAL, EMSGSIZE, EPERM
 from fcntl import fcntl
 
 from .. import _deadline
@@ -45,7 +45,7 @@ class _End(WaitedHandle):
     @property
     def capacity(self) -> int:
         """How many bytes the pipe holds while nobody reads."""
-        return fcntl(self.fileno(), _F_GETPIPE_SZ)
+        return self._fcntl(_F_GETPIPE_SZ, 0, f"learn the capacity of {self}")
 
     def set_capacity(self, size: int) -> int:
         """Let the pipe hold this many bytes, or a few more; how many, it returns (F_SETPIPE_SZ, fcntl(2)).
@@ -59,15 +59,20 @@ class _End(WaitedHandle):
         """
         if not 0 < size < 1 << 31:
             raise ValueError(f"a pipe holds 1..2**31-1 bytes, not {size}")
-        doing = f"let {self} hold {size} bytes"
+        return self._fcntl(_F_SETPIPE_SZ, size, f"let {self} hold {size} bytes")
+
+    def _fcntl(self, command: int, size: int, doing: str) -> int:
+        number = self.fileno()
         try:
-            return fcntl(self.fileno(), _F_SETPIPE_SZ, size)
-        except PermissionError:
-            raise _too_big(size, doing) from None
+            return fcntl(number, command, size)
         except OSError as problem:
-            if problem.errno is None or self.closed:  # a signal handler's, or ours
-                raise
-            raise error(problem.errno, doing) from problem
+            if getattr(problem.__traceback__, "tb_next", None) is not None:
+                raise  # a signal handler's
+            if problem.errno == EPERM:
+                raise _too_big(size, doing) from None
+            # EBADF of one that is open: it is no pipe.
+            no_pipe = problem.errno == EBADF and not self.closed
+            raise error(EINVAL if no_pipe else problem.errno or EINVAL, doing) from problem
 
     def detach(self) -> int:
         """Give its number up: from now on it is the caller's to close. Its calls wait again.
@@ -146,8 +151,10 @@ class Reader(_End):
         deadline = _deadline.by(timeout)
         if longest < 1:
             raise ValueError(f"longest is at least 1, not {longest}")
+        searched = 0
         while True:
-            found = self._unread.find(b"\n", 0, longest) + 1
+            found = self._unread.find(b"\n", searched, longest) + 1
+            searched = len(self._unread)
             if found or len(self._unread) >= longest:
                 return self._cut(found or longest)
             more = self._read(AT_ONCE, deadline, timeout)

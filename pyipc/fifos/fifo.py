@@ -356,8 +356,15 @@ def _absolute(path: Path) -> str:
     given = os.fsdecode(path)
     if "\0" in given or not os.path.basename(given) or os.path.basename(given) in (".", ".."):
         raise ValueError(f"not a path that a fifo can have: {path!r}")
+    if os.path.isabs(given):
+        return given
     # Not abspath(), which takes ".." for the folder before it, though that may be a symbolic link.
-    return os.path.join(os.getcwd(), given)
+    try:
+        return os.path.join(os.getcwd(), given)
+    except OSError as problem:
+        if getattr(problem.__traceback__, "tb_next", None) is not None:
+            raise  # a signal handler's
+        raise error(problem.errno or ENOENT, f"find the directory that {path!r} is in") from problem
 
 
 def _check_mode(mode: int) -> None:

@@ -100,11 +100,12 @@ class _Serving:
     def _give(self, writer: Writer, watch: Handle) -> bool:
         """Whether nobody reads any more."""
         text = memoryview(self._producer()).cast("B")
+        deadline = _deadline.by(self._timeout)  # for all of it: who reads slowly gets no more time
         while text:
             part = text[:AT_ONCE]
             result = ops.now_fifo_write(writer, part)
             if result == -EAGAIN:
-                result = self._pour(writer, part)
+                result = self._pour(writer, part, deadline)
             if result == -EPIPE:
                 return True
             text = text[check(result, f"write to {self._fifo}") :]
@@ -113,12 +114,14 @@ class _Serving:
         # Who is there now will close it, and the watch will tell.
         return writer._is_unread()
 
-    def _pour(self, writer: Writer, part: memoryview) -> int:
-        return self._wait(lambda until: writer._write_once(part, until), "wait until it is read, what is in")
+    def _pour(self, writer: Writer, part: memoryview, deadline: int) -> int:
+        write = lambda until: writer._write_once(part, until)  # noqa: E731
+        return self._wait(write, "wait until it is read, what is in", deadline)
 
-    def _wait(self, attempt: Callable[[int], int], doing: str) -> int:
+    def _wait(self, attempt: Callable[[int], int], doing: str, deadline: int | None = None) -> int:
+        until = _deadline.by(self._timeout) if deadline is None else deadline
         try:
-            result: int = self._fifo._wait_until(attempt, _deadline.by(self._timeout), doing)
+            result: int = self._fifo._wait_until(attempt, until, doing)
         except ClosedError:
             if not self._fifo.closed:
                 raise
@@ -136,9 +139,14 @@ def _loses_its_reader(writer: Writer) -> bool:
 def _empty(path: bytes) -> None:
     """What a reader has left unread is nobody's; it would be the next one's, if that waits in open(2)."""
     with Reader._empty() as reader:
-        if ops.fd_open(reader, path, os.O_RDONLY | os.O_NONBLOCK) == 0:
-            while ops.now_fifo_read(reader, AT_ONCE) not in (b"", -EAGAIN):
-                pass
+        if ops.fd_open(reader, path, os.O_RDONLY | os.O_NONBLOCK) < 0:
+            return
+        left = reader.capacity  # it was no more; a stranger who writes all the time shall not keep us
+        while left > 0:
+            data = ops.now_fifo_read(reader, AT_ONCE)
+            if isinstance(data, int) or not data:
+                return
+            left -= len(data)
 
 
 def _cannot_watch(result: int, node: Handle, doing: str) -> IPCError:

@@ -7,6 +7,8 @@ must not happen, and why it does not:
   until the block is left.
 - *What the handler raises may be swallowed*, by a destructor or a bare `except`. The next alarm finds that
   nobody handles it any more, and raises again; while somebody does, cleaning up takes as long as it takes.
+- *An alarm that always comes in our own code*, when short blocks follow one another in a long one: each sets
+  the timer anew. So who enters a block looks for what is due.
 - *An alarm that comes too late.* The handler raises only for a deadline that is on the list, and never in a
   function of ours: those that change the list or the timer (`UNDISTURBED`) leave both right when they end.
 - *An outer block's expiry, taken for the inner's.* What is raised is a `BaseException` that names its
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import _signal
 import sys
-from errno import EBUSY, ETIMEDOUT
+from errno import EBUSY, ENOTSUP, ETIMEDOUT
 from os import getpid
 from time import monotonic_ns
 
@@ -68,7 +70,9 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
     this block.
 
     It works by SIGALRM (setitimer(2)). A call that tries again by itself after a signal cannot be ended: some
-    libraries do. The block must not change the timer, the handler or the mask of SIGALRM.
+    libraries do. The block must not change the timer, the handler or the mask of SIGALRM; nor hand over to
+    code outside it by `await`, or by a `yield` to a loop, which would get the exception. (That of a
+    `contextlib.contextmanager` is fine.)
 
     Args:
         seconds: More than 0; None for no limit.
@@ -95,8 +99,12 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
 
     @undisturbed
     def _enter(self) -> None:
-        self._frame = id(sys._getframe(2))
-        if not _running:
+        _refuse_other_threads()  # before anything changes: the list and the timer are the main thread's
+        frame = sys._getframe(2)
+        self._frame = id(frame)
+        if _running:
+            _look(frame)
+        else:
             _take_over()
         self._end = _deadline.after(self._seconds)
         _running.append(self)
@@ -106,7 +114,9 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
     def _leave(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end_it()
+        if self._frame:
+            self._end_it()
+        self._left = True
         if isinstance(value, Expired) and value.deadline is self:
             raise error(ETIMEDOUT, f"{self}") from value
         if value is None and self._raised:  # somebody has swallowed it
@@ -120,7 +130,6 @@ class deadline(Scope):  # noqa: N801  # it reads as a noun: `with deadline(10):`
             _set_timer()
         else:
             _give_back()
-        self._left = True
 
     def __repr__(self) -> str:
         return f"<deadline after {self._seconds} s>"
@@ -169,6 +178,19 @@ class _Before:
 
 
 @undisturbed
+def _refuse_other_threads() -> None:
+    # signal.signal alone knows which thread is the main one; in that, the kernel refuses.
+    try:
+        _signal.signal(_signal.SIGKILL, _signal.SIG_DFL)
+    except (ValueError, OSError) as problem:
+        if getattr(problem.__traceback__, "tb_next", None) is not None:
+            raise  # a signal handler's
+        if isinstance(problem, ValueError):
+            doing = "set a deadline here: Python runs handlers in its main thread alone"
+            raise error(ENOTSUP, doing) from None
+
+
+@undisturbed
 def _take_over() -> None:
     if check(ops.now_signal_mask(ops.BLOCK, 0), "look at the mask") >> (_ALARM - 1) & 1:
         raise error(EBUSY, "set a deadline: this thread blocks SIGALRM")
@@ -199,6 +221,12 @@ def _set_timer() -> None:
 def _on_alarm(number: int, frame: FrameType | None) -> None:
     if _is_ours(frame):
         return  # it sets the timer before it ends, or the next alarm comes soon
+    _look(frame)
+
+
+@undisturbed
+def _look(frame: FrameType | None) -> None:
+    """Do what is due; *frame* is what the program is at."""
     now = monotonic_ns()
     if _before and now >= _before[0].due:
         _before[0].ring(frame)

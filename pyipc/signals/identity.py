@@ -55,6 +55,8 @@ def numbers_in(folder: str, doing: str) -> list[int]:
 
 def checked(pid: int) -> int:
     """A pid that means one process."""
+    if not isinstance(pid, int):
+        raise TypeError(f"a pid is an int, not {pid!r}")
     if not 0 < pid < 1 << 31:
         raise ValueError(f"a pid is 1..2**31-1, not {pid}")
     return pid

@@ -158,7 +158,7 @@ class Reaper(Waited):
         return ended
 
     def _once(self, deadline: int) -> int | Exit:
-        nap = _FIRST_NAP_NS
+        nap, pause = _FIRST_NAP_NS, 0.0
         while self._has_any():
             # Also without them now and then: another thread may have had the last.
             look_at = monotonic_ns() + (nap if self._unwatched else _NET_NS)
@@ -172,6 +172,10 @@ class Reaper(Waited):
             if monotonic_ns() >= deadline:
                 return -ETIMEDOUT
             nap = min(2 * nap, _LONGEST_NAP_NS)
+            if (
+                result == 0
+            ):  # it has ended, but who traces it is told first (ptrace(2)); or a thread was faster
+                pause = _deadline.nap(pause, deadline)
         return -ECHILD
 
     def __iter__(self: Self) -> Self:
@@ -289,6 +293,8 @@ class Reaper(Waited):
 
     def close(self) -> None:
         """Close its descriptors; threads of this process that wait on it get `ClosedError`."""
+        if self._pid != getpid():  # a thread that was not forked with us may have the lock
+            self._lock = RLock()
         with self._lock:
             self._epoll.close()
             for pidfd in list(self._children.values()):

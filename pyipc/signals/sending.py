@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from errno import EAGAIN, EPERM, ESRCH
+from errno import EAGAIN, ENOTSUP, EPERM, ESRCH
 from os import getpgrp, getpid
 
 from .._backend import ops
@@ -68,6 +68,8 @@ def send(target: Target, signal: SignalName, value: int | None = None) -> None:
         UnsupportedError: Not on this backend, with a value; see `pyipc.capabilities()`.
     """
     one = number(signal)
+    if value is not None and not isinstance(value, int):
+        raise TypeError(f"value is an int, not {value!r}")
     if value is not None and not -(1 << 31) <= value < 1 << 31:
         raise ValueError(f"value is -2**31..2**31-1, not {value}")
     if isinstance(target, Identity):
@@ -129,11 +131,15 @@ def send_group(signal: SignalName, group: int | None = None, *, ourselves: bool 
     Raises:
         ProcessGoneError: There is no such group.
         AccessError: Each of them is somebody else's.
+        UnsupportedError: Without ourselves, where our group is of another pid namespace (pid_namespaces(7)).
     """
     one = number(signal)
     ours = getpgrp()
     wanted = ours if group is None else checked(group)
     if wanted == ours and not ourselves:
+        if ours == 0:
+            doing = f"send {name(one)} to our group but ourselves: it is of another pid namespace"
+            raise error(ENOTSUP, f"{doing}, as others may be, and has no number here")
         _send_to_others(one, ours)
         return
     if wanted == 1 != ours:

@@ -309,6 +309,26 @@ def test_a_reader_waits_and_is_woken_or_times_out_and_costs_little(ends, waiter,
         reader.read(timeout=0)
 
 
+def test_a_very_long_line_is_searched_once(ends, monkeypatch):
+    searched = []
+
+    class Counting(bytearray):
+        def find(self, what, start, end):
+            searched.append(len(self) - start)
+            return super().find(what, start, end)
+
+    reader, writer = ends
+    monkeypatch.setattr(reader, "_unread", Counting())
+    for part in b"a" * 60_000, b"b" * 60_000:
+        writer.write(part)
+        with pytest.raises(pyipc.WouldBlockError):
+            reader.read_line(0, longest=1 << 20)
+    writer.write(b"c\n")
+    searched.clear()
+    assert len(reader.read_line(1, longest=1 << 20)) == 120_002
+    assert sum(searched) <= 120_002
+
+
 def test_a_relative_that_makes_it_wait_cannot(ends):
     reader, writer = ends
     for end in ends:
@@ -492,6 +512,13 @@ def test_the_capacity_is_what_the_kernel_says(ends):
     for wrong in 0, -1, 1 << 31:
         with pytest.raises(ValueError, match="holds"):
             reader.set_capacity(wrong)
+
+
+def test_what_is_no_pipe_has_no_capacity_and_is_not_called_closed():
+    with open("/dev/null", "rb") as file, fifos.Reader(os.dup(file.fileno())) as reader:
+        for call in (lambda: reader.capacity), (lambda: reader.set_capacity(4096)):
+            with pytest.raises(pyipc.IPCError, match=r"Invalid argument.*fifo reader"):
+                call()
 
 
 def too_much(say, hear):

@@ -216,6 +216,17 @@ def test_arguments_that_make_no_sense(path):
         fifos.Fifo.create(path + "/below")
 
 
+def test_a_working_directory_that_is_gone_matters_to_relative_paths_alone(path, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with fifos.Fifo.create(path), fifos.Fifo.open(path):
+        pass
+    with pytest.raises(pyipc.NotFoundError, match="fifo"):
+        fifos.Fifo.create("fifo")
+
+
 def test_bytes_and_path_objects_are_paths(tmp_path):
     with fifos.Fifo.create(tmp_path / "fifo") as fifo, fifos.Fifo.open(os.fsencode(fifo.path)) as same:
         assert same.path == fifo.path

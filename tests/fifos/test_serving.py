@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 import pyipc
 from pyipc import fifos
+from pyipc._backend import ops
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -231,6 +233,31 @@ def test_timeouts(fifo, texts, keep, costs_little):
     os.close(number)
     with pytest.raises(ValueError, match="timeout"):
         fifo.serve(texts, -1)
+
+
+def test_who_reads_slowly_gets_no_more_time(fifo, waiter):
+    began = time.monotonic()
+    serving = waiter(lambda: fifo.serve(lambda: bytes(1 << 20), 0.4))
+    with open(fifo.path, "rb", 0) as file:
+        while serving.is_alive() and time.monotonic() < began + 5:
+            file.read(4096)  # each lets a little in
+            serving.join(0.1)
+        serving.join(1)
+    assert type(serving.outcome) is pyipc.TimedOutError
+    assert time.monotonic() < began + 2
+
+
+def test_a_stranger_who_writes_all_the_time_does_not_keep_the_server(fifo, serving, texts, monkeypatch):
+    really = ops.now_fifo_read
+    flood = itertools.count()
+
+    def read_on(end, size):
+        return b"y" * 4096 if isinstance(end, fifos.Reader) and next(flood) < 100_000 else really(end, size)
+
+    monkeypatch.setattr(ops, "now_fifo_read", read_on)
+    serving(fifo, texts)
+    assert is_fresh([read(fifo.path) for _ in range(3)])
+    assert next(flood) < 1000
 
 
 def test_what_the_producer_raises_ends_it_and_the_reader_sees_an_end(fifo, waiter):

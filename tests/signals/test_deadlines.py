@@ -127,6 +127,16 @@ def test_it_is_for_the_main_thread_and_says_so(in_thread):
     assert "main thread" in str(problem)
 
 
+def test_one_of_another_thread_is_refused_while_the_main_one_has_its_own(in_thread):
+    def there():
+        with signals.deadline(0.05):
+            pass
+
+    with signals.deadline(20):
+        assert type(in_thread(there)) is pyipc.UnsupportedError
+        time.sleep(0.1)  # its time is over, and nobody's business
+
+
 def test_it_cannot_work_where_the_alarm_is_blocked():
     wrong = pytest.raises(pyipc.InUseError, match="blocks SIGALRM")
     with signals.blocking("ALRM"), wrong, signals.deadline(1):
@@ -179,6 +189,27 @@ def test_one_that_was_left_in_time_does_not_come_later():
 
     with pytest.raises(pyipc.TimedOutError, match=r"0\.1 "):
         within(0.1, work)
+
+
+def test_short_ones_in_a_loop_do_not_hold_up_the_outer():
+    began = time.monotonic()
+    wrong = pytest.raises(pyipc.TimedOutError, match=r"after 0\.05 s")
+    with wrong, signals.deadline(0.05):
+        while time.monotonic() < began + 3:
+            with signals.deadline(10):
+                pass
+    assert time.monotonic() < began + 1
+
+
+def test_they_do_not_hold_up_a_timer_of_the_program(timer):
+    rung = []
+    timer(lambda *_: rung.append(time.monotonic()), 0.05)
+    with signals.deadline(20):
+        end = time.monotonic() + 1
+        while not rung and time.monotonic() < end:
+            with signals.deadline(10):
+                pass
+    assert rung
 
 
 def test_of_two_that_are_over_the_outer_counts():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import select
 import signal
@@ -440,3 +441,47 @@ def test_handlers_that_raise_lose_no_child(child):
     assert lost < raised / 2
     assert left == ""
     assert other.end() == 0
+
+
+def test_a_forked_child_can_close_it_whatever_another_thread_was_at(reaper, fork):
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with reaper._lock:
+            held.set()
+            done.wait(20)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    try:
+        assert held.wait(20)
+        other = fork(lambda side: reaper.close())
+        assert other.end() == 0
+    finally:
+        done.set()
+        thread.join()
+
+
+PTRACE_SEIZE = 0x4206
+
+
+def trace(side, pid):
+    """Be told first how it ends, and do not care."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = (ctypes.c_long,) * 4
+    side.say(libc.ptrace(PTRACE_SEIZE, pid, 0, 0))
+    side.hear()
+
+
+def test_one_that_is_traced_is_waited_for_and_costs_little(reaper, start, fork, costs_little):
+    pid = start()
+    reaper.add(pid)
+    tracer = fork(trace, pid)
+    if tracer.hear():
+        pytest.skip("nobody may trace here")
+    signals.send(pid, "KILL")
+    with costs_little(), pytest.raises(pyipc.TimedOutError):
+        reaper.wait(0.3)
+    tracer.say()
+    assert reaper.wait(10).signal == signal.SIGKILL
+    assert tracer.end() == 0

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -128,6 +131,13 @@ def test_a_pid_means_one_process(wrong):
             call(wrong)
 
 
+@pytest.mark.parametrize("wrong", [1.5, "1", None])
+def test_what_is_no_number_is_a_type_error(wrong):
+    for call in (lambda pid: signals.send(pid, "URG")), signals.alive, signals.Identity.of:
+        with pytest.raises(TypeError, match="a pid is an int"):
+            call(wrong)
+
+
 @pytest.mark.parametrize("wrong", [0, 65, "NOSUCH", -1])
 def test_a_signal_that_is_none_is_not_sent(wrong):
     with pytest.raises(ValueError, match="there is no signal"):
@@ -136,9 +146,10 @@ def test_a_signal_that_is_none_is_not_sent(wrong):
         signals.send_group(wrong)
 
 
-@pytest.mark.parametrize("wrong", [2**31, -(2**31) - 1])
+@pytest.mark.parametrize("wrong", [2**31, -(2**31) - 1, 1.5, "1"])
 def test_a_value_is_an_int_of_c(wrong):
-    with pytest.raises(ValueError, match="value is"):
+    kind = ValueError if isinstance(wrong, int) else TypeError
+    with pytest.raises(kind, match="value is"):
         signals.send(os.getpid(), "RTMIN", wrong)
 
 
@@ -291,6 +302,28 @@ def be_sent_signals(say, hear, rounds):
 def test_what_others_send_us_meanwhile_is_not_lost(child):
     other = child(be_sent_signals, 30)
     assert other.hear() == 30
+
+
+def test_a_group_of_another_pid_namespace_is_not_mistaken_for_others_there():
+    program = """if True:
+        import os, pyipc
+        from pyipc import signals
+        assert os.getpgrp() == 0
+        signals.send_group("URG")
+        try:
+            signals.send_group("TERM", ourselves=False)
+        except pyipc.UnsupportedError as problem:
+            print(problem)
+    """
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, "true"], stderr=subprocess.DEVNULL).returncode
+    ):
+        pytest.skip("no pid namespaces may be made here")
+    command = [*inside, sys.executable, "-c", program]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, start_new_session=True)
+    assert b"another pid namespace" in done.stdout
 
 
 def test_group_one_is_not_everybody():
