@@ -253,7 +253,7 @@ def _ignores_sigpipe() -> bool:
 
     kernel = now_signal_get(_signal.SIGPIPE)
     handler = _signal.getsignal(_signal.SIGPIPE) if isinstance(kernel, int) else kernel[0]
-    return handler == _signal.SIG_IGN
+    return bool(handler == _signal.SIG_IGN)
 
 
 def _write_and_block_sigpipe(number: int, data: memoryview) -> int:
