@@ -242,15 +242,25 @@ def now_fifo_write(fifo: Any, data: Any) -> int:
     number = fifo._number
     part = memoryview(data)[:_MOST_AT_ONCE]
     result = _do_not_wait(number)
-    if result or _signal.getsignal(_signal.SIGPIPE) == _signal.SIG_IGN:
+    if result or _ignores_sigpipe():
         return result or int(call(os.write, number, part))
     return _write_and_block_sigpipe(number, part)
 
 
+def _ignores_sigpipe() -> bool:
+    """As the kernel has it: `signals.default` changes that alone, and Python's table goes on to say so."""
+    from .fallback_signals import now_signal_get
+
+    kernel = now_signal_get(_signal.SIGPIPE)
+    handler = _signal.getsignal(_signal.SIGPIPE) if isinstance(kernel, int) else kernel[0]
+    return bool(handler == _signal.SIG_IGN)
+
+
 def _write_and_block_sigpipe(number: int, data: memoryview) -> int:
     broken = (_signal.SIGPIPE,)
-    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, broken)
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, ())  # to look: a handler may raise as it returns
     try:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, broken)
         was_pending = _signal.SIGPIPE in before and _signal.SIGPIPE in _signal.sigpending()
         result = int(call(os.write, number, data))
         if result == -EPIPE and not was_pending:

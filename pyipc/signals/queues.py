@@ -68,7 +68,8 @@ class SignalQueue(WaitedHandle):
     Programs that `subprocess` starts have the signals blocked, too.
 
     `close()` in the same thread unblocks those that were not blocked before. What waits then happens then:
-    its handler runs, or it does what it does by default. Closing in another thread unblocks nothing.
+    its handler runs, or it does what it does by default. Closing in another thread unblocks nothing;
+    nor does it if one is dropped without `close()` (ResourceWarning).
 
     Args:
         signals: Which.

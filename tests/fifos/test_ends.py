@@ -14,7 +14,7 @@ import time
 import pytest
 
 import pyipc
-from pyipc import fifos
+from pyipc import fifos, signals
 
 NATIVE = pyipc.backend() == "native"
 
@@ -382,6 +382,22 @@ def test_a_reader_that_goes_is_an_error_and_no_signal(fifo, handling):
                 writer.write_record(b"x")
     assert not came
     assert signal.SIGPIPE not in signal.sigpending()
+
+
+def write_by_default(side):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with signals.default("PIPE"), fifos.Writer(writing) as writer:
+        try:
+            writer.write(b"x")
+        except pyipc.PeerGoneError:
+            side.say("alive")
+
+
+def test_a_scope_that_lets_the_signal_kill_does_not_let_it_kill_here(fork):
+    other = fork(write_by_default)
+    assert other.hear() == "alive"
+    assert other.end() == 0
 
 
 def test_all_of_it_is_written_and_a_part_is_counted(fifo, process, ends):
