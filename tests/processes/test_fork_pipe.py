@@ -216,17 +216,24 @@ def test_a_handler_that_raises_at_any_moment_never_sets_two_of_us_free(child):
         interrupted = 0
         kid = None
         came = set()
-        while interrupted < 150:
-            armed = True
-            signal.setitimer(signal.ITIMER_REAL, chance.uniform(50e-6, 1500e-6))
+
+        def once():  # what is raised at any moment comes out of here, and nothing once it is over
+            nonlocal armed, kid
             try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(50e-6, 1500e-6))
                 with fork_pipe("rw", signal.pause) as kid:
                     raise EOFError  # which kills it
+            finally:
+                armed = False
+
+        while interrupted < 150:
+            try:
+                once()
             except ZeroDivisionError:
                 interrupted += 1
             except EOFError:
                 pass
-            armed = False
             if kid is not None:  # what its block was interrupted in, at its end
                 kid.close()
             kid = None
