@@ -7,6 +7,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -515,3 +518,30 @@ def test_perl_believes_it_talks_to_somebody(on_terminal):
         for word in "one", "two":
             terminal.send_line(word)  # and it does not keep its answer back: its output goes by lines
             assert terminal.read_line(SOON) == b"got %s\r\n" % word.encode()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv")
+def test_leaving_goes_well_where_others_are_hidden():
+    """/proc mounted with hidepid=1: what belongs to others is listed, and cannot be looked at."""
+    program = """
+        import os
+        from pyipc.terminals import spawn
+
+        with spawn("sh", "-c", "trap '' HUP; echo ready; sleep 100") as terminal:
+            terminal.expect("ready", 20)
+            terminal.close(0.1)
+        print("ended", terminal.exit.signal)
+    """
+    inside = 'mount -t proc -o hidepid=1 proc /proc && exec setpriv --reuid 1234 --clear-groups "$@"'
+    start = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", inside, "sh"]
+    done = subprocess.run(
+        [*start, sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        env={**os.environ, "PYIPC_BACKEND": pyipc.backend()},
+        timeout=30,
+        check=False,
+    )
+    if b"mount" in done.stderr or b"unshare" in done.stderr:
+        pytest.skip("/proc cannot be mounted here")
+    assert done.stdout.decode() == "ended 9\n", done.stderr.decode()
