@@ -36,6 +36,8 @@ class Running(Waited):
     `ProgramFailedError` unless they ended well. An exception in it kills them, with their process groups.
     Either way they are reaped.
 
+    One thread at a time reads, writes or waits; others may meanwhile `kill()`, or `close()`, which ends that.
+
     Attributes:
         children: A handle on each, in the order of the pipeline.
     """

@@ -523,7 +523,7 @@ def test_perl_believes_it_talks_to_somebody(on_terminal):
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 @pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv")
 def test_leaving_goes_well_where_others_are_hidden():
-    """/proc mounted with hidepid=1: what belongs to others is listed, and cannot be looked at."""
+    """/proc mounted with hidepid=1: what is others', as the shell here, is listed and cannot be looked at."""
     program = """
         import os
         from pyipc.terminals import spawn
@@ -533,7 +533,8 @@ def test_leaving_goes_well_where_others_are_hidden():
             terminal.close(0.1)
         print("ended", terminal.exit.signal)
     """
-    inside = 'mount -t proc -o hidepid=1 proc /proc && exec setpriv --reuid 1234 --clear-groups "$@"'
+    become = "setpriv --reuid 1234 --regid 1234 --clear-groups"
+    inside = f'mount -t proc -o hidepid=1 proc /proc && {become} "$@"; exit $?'
     start = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", inside, "sh"]
     done = subprocess.run(
         [*start, sys.executable, "-c", textwrap.dedent(program)],
