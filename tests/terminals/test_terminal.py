@@ -546,3 +546,25 @@ def test_leaving_goes_well_where_others_are_hidden():
     if b"mount" in done.stderr or b"unshare" in done.stderr:
         pytest.skip("/proc cannot be mounted here")
     assert done.stdout.decode() == "ended 9\n", done.stderr.decode()
+
+
+def test_two_threads_that_close_it_leave_nobody_behind_and_no_error(shell):
+    terminal = shell("trap '' HUP; echo ready; exec sleep 100")
+    terminal.expect("ready", SOON)
+    problems = []
+
+    def close():
+        try:
+            terminal.close(0.3)
+        except BaseException as problem:  # what the test is about
+            problems.append(problem)
+
+    threads = [threading.Thread(target=close) for _ in range(4)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert 0.3 <= time.monotonic() - began < SOON  # nobody was killed before
+    assert terminal.exit.signal == signal.SIGKILL
