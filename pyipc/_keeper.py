@@ -62,5 +62,5 @@ def in_a_lasting_thread(function: Callable[..., Result], *arguments: Any) -> Res
     _jobs_of_this_process().put(job)
     done.acquire()
     if problems:
-        raise problems[0]
+        raise problems.pop()  # which has this frame: else the frame had it, and neither would go
     return results[0]

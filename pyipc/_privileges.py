@@ -60,10 +60,10 @@ def _user(user: str | int) -> tuple[int, str | None, int]:
 
 
 def _group(group: str | int) -> int:
-    import grp
-
     if not isinstance(group, str):
         return _valid(group)
+    import grp
+
     try:
         return grp.getgrnam(group).gr_gid
     except KeyError:

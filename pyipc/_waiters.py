@@ -52,8 +52,8 @@ class Waited:
 
     def _wait_until(self, attempt: Callable[[int], int | Result], deadline: int, doing: str) -> int | Result:
         me = get_native_id()
-        self._waiting.append(me)
         try:
+            self._waiting.append(me)  # in here: a handler may raise as soon as it is done
             # A signal handler in Python runs between two rounds. It may raise; it may close.
             while not self.closed:
                 result = attempt(deadline)

@@ -15,7 +15,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-CHUNK = 65536  # what a pipe holds, unless it was told otherwise
 _SLICE_NS = 10**9  # after which a wait looks whether it was closed
 
 
@@ -27,8 +26,11 @@ def each(calls: Iterable[Callable[[], object]]) -> None:
             call()
         except BaseException as problem:  # a signal handler's, too
             first = first or problem
-    if first is not None:
-        raise first
+    try:
+        if first is not None:
+            raise first
+    finally:
+        first = None  # else it has this frame, which has it: what it holds would stay open
 
 
 class Ends:
@@ -62,9 +64,10 @@ class Ends:
 
     def close_input(self) -> None:
         """It has read its last."""
-        into, self.into = self.into, None
+        into = self.into
         if into is not None:
             into.close()
+            self.into = None  # not before: a signal handler may raise
         self.feed.drop()
 
     def turn(self, deadline: int, most: dict[str, int]) -> int:
@@ -82,7 +85,7 @@ class Ends:
         if chunk is None and len(reading) == 1:
             return self._read_only(reading[0], deadline)
         if chunk is not None and not reading:
-            return self._write_only(chunk, deadline)
+            return self._write_only(deadline)
         if chunk is None:
             return self._poll(None, reading, deadline) if reading else 0
         return self._poll(chunk, reading, deadline)
@@ -102,16 +105,18 @@ class Ends:
         result = ops.fd_wait(self.outs[name].fileno(), ops.READABLE, deadline)
         return result if result < 0 else int(self._read(name)) or -EINTR
 
-    def _write_only(self, chunk: memoryview, deadline: int) -> int:
+    def _write_only(self, deadline: int) -> int:
         assert self.into is not None
-        if self._write(chunk):
+        if self._write():
             return 1
         result = ops.fd_wait(self.into.fileno(), ops.WRITABLE, deadline)
-        return result if result < 0 else int(self._write(chunk)) or -EINTR
+        return result if result < 0 else int(self._write()) or -EINTR
 
     def _poll(self, chunk: memoryview | None, reading: Iterable[str], deadline: int) -> int:
         poller, names = poll(), {}
         for name in reading:
+            if self.outputs[name].came:  # a handler has raised before it was kept
+                return int(self._read(name))
             number = self.outs[name].fileno()
             names[number] = name
             poller.register(number, POLLIN)
@@ -128,25 +133,22 @@ class Ends:
             if number in names:
                 served += self._read(names[number])
             elif chunk is not None:
-                served += self._write(chunk)
+                served += self._write()
         return served or -EINTR
 
     def _read(self, name: str) -> bool:
         try:
-            data = os.read(self.outs[name].fileno(), CHUNK)
+            self.outputs[name].read(self.outs[name].fileno())
         except BlockingIOError:
             return False
-        if data:
-            self.outputs[name].add(data)
-        else:
-            self.outputs[name].ended = True
+        if self.outputs[name].ended:
             self.outs.pop(name).close()
         return True
 
-    def _write(self, chunk: memoryview) -> bool:
+    def _write(self) -> bool:
         assert self.into is not None
         try:
-            self.feed.written(os.write(self.into.fileno(), chunk))
+            self.feed.write(self.into.fileno())
         except BlockingIOError:
             return False
         except BrokenPipeError as problem:

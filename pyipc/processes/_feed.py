@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from errno import EFBIG, EPIPE
 from io import BytesIO
+from itertools import islice
 
 from ..errors import error, limit_error
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     Data = Union[str, bytes, bytearray, memoryview]
 
+CHUNK = 65536  # what a pipe holds, unless it was told otherwise
 MOST_PENDING = 1 << 20
 MOST_LINE = 1 << 20
 
@@ -30,10 +33,11 @@ class Feed:
     __slots__ = ("_more", "_parts", "ended", "size")
 
     def __init__(self, more: Iterable[Data] | None, ended: bool) -> None:
-        self._parts: list[memoryview] = []
+        # Each with what was written of it, once it is looked at: both or neither, whatever handlers raise.
+        self._parts: list[tuple[memoryview, list[int]] | Data] = []
         self._more: Iterator[Data] | None = None if more is None else iter(more)
         self.ended = ended  # nothing will be added to it
-        self.size = 0
+        self.size = 0  # of what was added
 
     def add(self, data: Data) -> None:
         """Write this, too. What it is must not change until then."""
@@ -41,35 +45,44 @@ class Feed:
             raise error(EPIPE, "write to a program whose input has ended")
         view = encoded(data)
         if view:
-            self._parts.append(view)
             self.size += len(view)
+            self._parts.append((view, []))
 
     def next(self) -> memoryview | None:
         """What to write now; None if nothing is there."""
-        while not self._parts and self._more is not None:
-            try:
-                view = encoded(next(self._more))
-            except StopIteration:
-                self._more = None
-                break
-            if view:
-                self._parts.append(view)
-                self.size += len(view)
-        return self._parts[0] if self._parts else None
+        while True:
+            self._settle()
+            if not self._parts and self._more is not None:
+                self._parts.extend(islice(self._more, 1))  # one step: nothing is taken from there and lost
+                if not self._parts:
+                    self._more = None
+            if not self._parts:
+                return None
+            part = self._parts[0]
+            if isinstance(part, tuple):
+                return part[0]
+            view = encoded(part)
+            self._parts[:1] = [(view, [])] if view else []
 
     @property
     def done(self) -> bool:
         """Whether there is nothing left, and will be nothing."""
         return self.ended and not self._parts and self._more is None
 
-    def written(self, count: int) -> None:
-        """So much of it went."""
-        self.size -= count
-        rest = self._parts[0][count:]
-        if rest:
-            self._parts[0] = rest
-        else:
-            del self._parts[0]
+    def write(self, number: int) -> None:
+        """Write some of what `next()` gave, to this descriptor."""
+        part = self._parts[0]
+        assert isinstance(part, tuple)
+        part[1].extend(map(os.write, (number,), part[:1]))  # one step: it went, and that is known
+        self._settle()
+
+    def _settle(self) -> None:
+        part = self._parts[0] if self._parts else None
+        if isinstance(part, tuple) and part[1]:
+            count = part[1][0]
+            rest = part[0][count:]
+            self.size = max(0, self.size - count)
+            self._parts[:1] = [(rest, [])] if rest else []
 
     def forget(self) -> None:
         """What was given to it will not be written."""
@@ -89,9 +102,10 @@ class Feed:
 class Output:
     """What a program wrote and nobody has taken yet: whole lines, handed out by C, and what came since."""
 
-    __slots__ = ("_data", "_lines", "_looked", "_size", "ended")
+    __slots__ = ("_data", "_lines", "_looked", "_size", "came", "ended")
 
     def __init__(self) -> None:
+        self.came: list[bytes] = []  # what was read, and is not in the data yet
         self._lines = BytesIO()
         self._size = 0  # of the lines
         self._data: bytes | bytearray = b""
@@ -101,14 +115,24 @@ class Output:
     def __len__(self) -> int:
         return self._size - self._lines.tell() + len(self._data)
 
-    def add(self, data: bytes) -> None:
-        """It wrote this."""
-        if not self._data:
+    def read(self, number: int) -> None:
+        """Read some of it from this descriptor."""
+        if not self.came:
+            self.came.extend(map(os.read, (number,), (CHUNK,)))  # one step: it left the pipe, and is here
+        self.keep()
+
+    def keep(self) -> None:
+        """What came belongs to it."""
+        data = self.came[0]
+        if not data:
+            self.ended = True
+        elif not self._data:
             self._data = data  # as it is: most is taken before more comes
         elif isinstance(self._data, bytearray):
             self._data += data
         else:
             self._data = bytearray().join((self._data, data))
+        del self.came[0]
 
     def take(self, size: int) -> bytes:
         """So many bytes of it, or all."""

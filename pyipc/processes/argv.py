@@ -87,7 +87,7 @@ class Sources:
             if self._file is None:
                 if not self._left:
                     raise StopIteration
-                self._open(self._left.pop())
+                self._open(self._left[-1])
             line = self._line()
             if line:
                 self.line_number += 1
@@ -106,20 +106,29 @@ class Sources:
             raise error(problem.errno, f"read {self.name!r}") from problem
 
     def _open(self, source: Source) -> None:
+        # It is gone from those that are left when it is open, or cannot be: not if a handler raises before.
         self.line_number = 0
+        file: BinaryIO | Reader
         if isinstance(source, Runnable):
             self.name = " ".join(command.name for command in source.commands)
-            self._file = source.reader()
+            try:
+                file = source.reader()
+            except IPCError:
+                del self._left[-1]
+                raise
         elif source == "-":
-            self.name, self._file = "-", sys.stdin.buffer
+            self.name, file = "-", sys.stdin.buffer
         else:
             self.name = os.fsdecode(source)
             try:
-                self._file = open(source, "rb")  # noqa: SIM115 (closed at its end)
+                file = open(source, "rb")  # noqa: SIM115 (closed at its end)
             except OSError as problem:
                 if problem.filename is None:  # a signal handler's
                     raise
+                del self._left[-1]
                 raise error(problem.errno or 0, f"open {self.name!r}") from problem
+        self._file = file
+        del self._left[-1]
 
     def _close(self) -> None:
         file, self._file = self._file, None

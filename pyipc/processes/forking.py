@@ -42,8 +42,9 @@ _FIRST_FREE = 3  # the number after the three standard ones
 _READY = b"+"
 _LONGEST_TOLD = 4096  # bytes that go in one piece
 
-# One at a time, lest one's child has the other's ends.
-_turn = RLock()
+# One at a time, lest one's child has the other's ends. By process: in a copy that another thread forks
+# meanwhile, nobody would give it back.
+_turns: dict[int, Any] = {}
 _living: set[ref[Running]] = set()
 
 
@@ -103,7 +104,7 @@ def fork_pipe(
     parent = os.getpid()
     forking = _Forking(mode)
     try:
-        with _turn:
+        with _turns.get(parent) or _turns.setdefault(parent, RLock()):
             forking.fork()
             if not forking.pid:
                 _run(forking, credentials, function, arguments)

@@ -36,6 +36,8 @@ class Running(Waited):
     `ProgramFailedError` unless they ended well. An exception in it kills them, with their process groups.
     Either way they are reaped.
 
+    One thread at a time reads, writes or waits; others may meanwhile `kill()`, or `close()`, which ends that.
+
     Attributes:
         children: A handle on each, in the order of the pipeline.
     """
@@ -156,12 +158,13 @@ class Running(Waited):
 
     def _send(self, data: Data, timeout: float | None) -> None:
         deadline = _deadline.by(timeout)
-        size = len(encoded(data))
+        view = encoded(data)
+        size = len(view)
         feed = self._ends.feed
-        if self._closed or self._ends.into is None:
+        if self._closed or self._ends.into is None or feed.ended:
             raise error(EBADF if self._closed else EPIPE, f"write to {self}")
-        feed.add(data)
         try:
+            feed.add(view)
             while feed.size:
                 if self._is_full():  # then it may read nothing until we do, who are here
                     if self._ends.turn(_PAST, {}) == -ETIMEDOUT:

@@ -30,8 +30,8 @@ class Master(WaitedHandle):
     def wait_for(self, events: int, deadline: int) -> int:
         """Wait until it is one of these: 0, or -ETIMEDOUT."""
         me = get_native_id()
-        self._waiting.append(me)  # as `_wait_until` does, in a third of the time
         try:
+            self._waiting.append(me)  # as `_wait_until` does, in a third of the time
             result = ops.fd_wait(self._number, events, deadline)
         finally:
             if me in self._waiting:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from _signal import SIGKILL
-from errno import ENOENT, ESRCH
+from errno import EACCES, ENOENT, EPERM, ESRCH
 from time import monotonic_ns
 
 from .. import _deadline
@@ -34,6 +34,8 @@ def _living_groups(session: int) -> set[int]:
                     state, _, group, of_session = file.read().rpartition(b")")[2].split()[:4]
             except OSError as problem:
                 if problem.errno in (ENOENT, ESRCH):  # it has gone
+                    continue
+                if problem.errno in (EACCES, EPERM) and problem.filename is not None:  # hidepid, proc(5)
                     continue
                 raise
             if int(of_session) == session and state not in (b"Z", b"X"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _thread import RLock
 from errno import EAGAIN, EMSGSIZE, EPIPE, ETIMEDOUT
 from time import monotonic_ns
 
@@ -48,6 +49,7 @@ class Terminal(Output):
     def __init__(self, master: Master, child: Child, name: str, max_unread: int) -> None:
         super().__init__(master, child, name, max_unread)
         self.log_sent: Any = None
+        self._closing = RLock()
 
     # ---- the program ----
 
@@ -251,19 +253,28 @@ class Terminal(Output):
         program that has ended by itself nothing is killed.
         """
         deadline = _deadline.by(patience)
+        if self._child._parent != os.getpid():  # a fork's copy, whose lock may be another thread's for ever
+            self._let_go()
+            return
+        with self._closing:  # another thread that closes it, too, comes when that has been done
+            try:
+                groups = self._groups()
+                self._master.close()
+                if groups:
+                    wait([self._child], patience)
+                    end_groups(groups, self.pid, deadline)
+            finally:
+                self._let_go()
+
+    def _let_go(self) -> None:
         try:
-            groups = self._groups()
             self._master.close()
-            if groups:
-                wait([self._child], patience)
-                end_groups(groups, self.pid, deadline)
         finally:
-            self._master.close()
             self._child.close()
 
     def _groups(self) -> set[int]:
         """The process groups that end with the program."""
-        if self._master.closed or self._child._parent != os.getpid():  # a fork's copy
+        if self._master.closed:
             return set()
         return {self.pid, self._master.foreground} if self.is_alive() else set()
 

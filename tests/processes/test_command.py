@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
+import pwd
 import signal
 import sys
 import tempfile
+import threading
 import time
 
 import pytest
@@ -347,3 +350,95 @@ def test_the_end_of_a_thread_takes_nobody_along(child):
             say(cat.read_line(20))
 
     assert child(parent).hear() == b"alive\n"
+
+
+# ---- as another user ----
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+def who(**options):
+    """What the kernel says of it."""
+    text = Command("cat", "/proc/self/status", **options).read_text()
+    facts = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+    ids = [[int(number) for number in facts[name].split()] for name in ("Uid", "Gid", "Groups")]
+    return *ids, int(facts["CapEff"], 16) | int(facts["CapPrm"], 16)
+
+
+def dumpable():
+    return ctypes.CDLL(None).prctl(3, 0, 0, 0, 0)  # PR_GET_DUMPABLE
+
+
+@needs_root
+def test_it_is_another_user_and_nothing_of_root_is_left():
+    entry = pwd.getpwnam("nobody")
+    theirs = sorted(set(os.getgrouplist("nobody", entry.pw_gid)))
+    assert who(user="nobody") == ([entry.pw_uid] * 4, [entry.pw_gid] * 4, theirs, 0)
+    assert who(user=1234, group=2345, extra_groups=[4567, 3456, 4567]) == (
+        [1234] * 4,
+        [2345] * 4,
+        [3456, 4567],
+        0,
+    )
+    assert who(user=1234, group=2345) == ([1234] * 4, [2345] * 4, [], 0)
+    most = (1 << 32) - 2
+    assert who(user=most, group=most)[:2] == ([most] * 4, [most] * 4)
+    assert who(group=2345)[:2] == ([0] * 4, [2345] * 4)
+    assert who(user=1234, group=2345, die_with_parent=True, new_session=True)[0] == [1234] * 4
+    assert os.getresuid() == (0, 0, 0)
+
+
+@needs_root
+def test_each_of_a_pipeline_is_who_it_shall_be():
+    script = "cat; id -u"
+    first = Command("sh", "-c", script, user=1234, group=2345)
+    second = Command("sh", "-c", script, user=3456, group=2345)
+    assert (first | second | Command("sh", "-c", script)).read_text(b"") == "1234\n3456\n0\n"
+
+
+@needs_root
+def test_commands_of_other_users_leave_us_as_we_are_though_threads_start_them_at_once():
+    assert dumpable() == 1
+    start = lambda: [Command("true", user=1234, group=2345).run() for _ in range(20)]  # noqa: E731
+    threads = [threading.Thread(target=start) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert dumpable() == 1
+
+
+def test_a_plain_user_becomes_nobody_else(unprivileged):
+    def main(say, _hear):
+        import os
+
+        import pyipc
+        from pyipc.processes import Command
+
+        for options in {"user": 0, "group": 0}, {"group": 0}, {"extra_groups": [0]}:
+            try:
+                Command("sh", "-c", "echo it ran >&2", **options).run()
+                say("it ran")
+            except pyipc.AccessError as problem:
+                say(str(problem))
+        say(Command("id", "-u", user=os.getuid(), group=os.getgid(), extra_groups=os.getgroups()).read_text())
+
+    other = unprivileged(main)
+    for _ in range(3):
+        assert "start 'sh': become another user" in other.hear()
+    assert other.hear() == "65534\n"
+
+
+def test_strangers_are_refused_before_anything_is_started():
+    for options in (
+        {"user": "no such user"},
+        {"group": "no such group"},
+        {"user": -1},
+        {"user": (1 << 32) - 1},
+    ):
+        with pytest.raises(ValueError, match=r"user|group"):
+            Command("true", **options)
+    with pytest.raises(ValueError, match="which group"):
+        Command("true", user=54321)
+    with pytest.raises(TypeError):
+        Command("true", user=True)

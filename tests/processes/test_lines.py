@@ -20,7 +20,7 @@ def line(n):
 
 
 steps = st.one_of(
-    st.tuples(st.just("add"), st.text("ab\n\r\f", max_size=9).map(str.encode)),
+    st.tuples(st.just("add"), st.text("ab\n\r\f", min_size=1, max_size=9).map(str.encode)),
     st.tuples(st.just("take"), st.integers(0, 12)),
     st.tuples(st.just("line"), st.none()),
     st.tuples(st.just("lines"), st.integers(0, 3)),
@@ -59,7 +59,8 @@ def test_what_was_written_comes_out_however_it_is_taken(moves):
         if what == "end":
             output.ended = model.ended = True
         elif what == "add":
-            output.add(how)
+            output.came.append(how)
+            output.keep()
             model.data += how
         elif what == "take":
             assert output.take(how) == model.take(how)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import shutil
@@ -164,3 +165,38 @@ def test_what_is_no_source():
     for wrong in "|", "  |":
         with pytest.raises(ValueError, match="no command"):
             sources([wrong], commands=True)
+
+
+@pytest.mark.filterwarnings("ignore")  # a file that was just opened then is dropped
+@pytest.mark.parametrize("second", ["file", "command"])
+def test_a_source_that_a_handler_interrupts_is_opened_by_the_next_call(f, second):
+    """Raised before each line of the opening, but the last: from there on it is open."""
+    path = f("f2", b"two\n")
+    given = [f("f1", b"one\n"), path if second == "file" else Command("cat", path)]
+    opening = type(sources([]))._open.__code__
+    lines_of_it = len(inspect.getsourcelines(opening)[0])
+    raised = 0
+    for number in range(opening.co_firstlineno, opening.co_firstlineno + lines_of_it - 1):
+        done = False
+
+        def trace(frame, event, _, number=number):
+            nonlocal done
+            if frame.f_code is opening and frame.f_lineno == number and event == "line" and not done:
+                done = True
+                raise ZeroDivisionError
+            return trace
+
+        seen, before = [], sys.gettrace()
+        with sources(given) as lines:
+            while True:
+                sys.settrace(trace)
+                try:
+                    seen.append(next(lines))
+                except ZeroDivisionError:
+                    raised += 1
+                except StopIteration:
+                    break
+                finally:
+                    sys.settrace(before)
+        assert seen == [b"one\n", b"two\n"]
+    assert raised > 5

@@ -7,6 +7,9 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 import warnings
@@ -515,3 +518,53 @@ def test_perl_believes_it_talks_to_somebody(on_terminal):
         for word in "one", "two":
             terminal.send_line(word)  # and it does not keep its answer back: its output goes by lines
             assert terminal.read_line(SOON) == b"got %s\r\n" % word.encode()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv")
+def test_leaving_goes_well_where_others_are_hidden():
+    """/proc mounted with hidepid=1: what is others', as the shell here, is listed and cannot be looked at."""
+    program = """
+        import os
+        from pyipc.terminals import spawn
+
+        with spawn("sh", "-c", "trap '' HUP; echo ready; sleep 100") as terminal:
+            terminal.expect("ready", 20)
+            terminal.close(0.1)
+        print("ended", terminal.exit.signal)
+    """
+    become = "setpriv --reuid 1234 --regid 1234 --clear-groups"
+    inside = f'mount -t proc -o hidepid=1 proc /proc && {become} "$@"; exit $?'
+    start = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", inside, "sh"]
+    done = subprocess.run(
+        [*start, sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        env={**os.environ, "PYIPC_BACKEND": pyipc.backend()},
+        timeout=30,
+        check=False,
+    )
+    if b"mount" in done.stderr or b"unshare" in done.stderr:
+        pytest.skip("/proc cannot be mounted here")
+    assert done.stdout.decode() == "ended 9\n", done.stderr.decode()
+
+
+def test_two_threads_that_close_it_leave_nobody_behind_and_no_error(shell):
+    terminal = shell("trap '' HUP; echo ready; exec sleep 100")
+    terminal.expect("ready", SOON)
+    problems = []
+
+    def close():
+        try:
+            terminal.close(0.3)
+        except BaseException as problem:  # what the test is about
+            problems.append(problem)
+
+    threads = [threading.Thread(target=close) for _ in range(4)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
+    assert 0.3 <= time.monotonic() - began < SOON  # nobody was killed before
+    assert terminal.exit.signal == signal.SIGKILL
