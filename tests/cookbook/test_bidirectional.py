@@ -20,15 +20,15 @@ pytestmark = [
 ]
 
 OPEN2 = r"""
-use FileHandle; use IPC::Open2;
-$pid = open2(\*Reader, \*Writer, "cat -u -n");
+use IPC::Open2;
+my $pid = open2(my $from, my $to, qw(cat -u -n));
 for my $word ("stuff", "more stuff") {
-    print Writer "$word\n";
-    my $got = <Reader>;
-    $got =~ s/^\s+//;
-    print "got $got";
+    print $to "$word\n";
+    print "got ", <$from> =~ s/^\s+//r;
 }
-close Writer; waitpid $pid, 0; exit $?;
+close($to);
+waitpid($pid, 0);
+exit($?);
 """
 OPEN3 = r"""
 use IPC::Open3; use IO::Select; use Symbol "gensym";

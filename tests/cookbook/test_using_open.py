@@ -73,8 +73,8 @@ def test_the_spooler_gets_what_perls_gets(example, perl, tmp_path):
     done = example("spooler.py", "tee", tmp_path / "ours")
     assert (done.returncode, done.stdout, done.stderr) == (0, "stuff\n", "")
     assert (tmp_path / "ours").read_text() == "stuff\n"
-    program = r"""open(SPOOLER, "| cat -v | cat >theirs 2>/dev/null") || die "can't fork: $!";
-        print SPOOLER "stuff\n"; close SPOOLER || die "bad spool: $! $?";"""
+    program = r"""open(my $to, "| cat -v | cat >theirs 2>/dev/null") or die "no process: $!\n";
+        print $to "stuff\n"; close($to) or die "it ended with $?\n";"""
     assert perl(program).returncode == 0
     assert (tmp_path / "theirs").read_text() == (tmp_path / "ours").read_text()
 
@@ -87,16 +87,17 @@ def test_a_spooler_that_is_not_there_or_fails(example, perl):
     done = example("spooler.py", "sh", "-c", "cat >/dev/null; echo why >&2; exit 3")
     assert (done.returncode, done.stderr) == (1, "bad spool: [Errno 121] 'sh' exited with status 3\n")
     # Perl's has been told nothing but a number by then: what the shell said went to /dev/null.
-    done = perl(r"""open(SPOOLER, "| cat -v | no-such-spooler 2>/dev/null") || die "can't fork: $!";
-        print SPOOLER "stuff\n"; close SPOOLER || die "bad spool: $! $?";""")
+    done = perl(r"""open(my $to, "| cat -v | no-such-spooler 2>/dev/null") or die "no process: $!\n";
+        print $to "stuff\n"; close($to) or die "it ended with $?\n";""")
     assert "no-such-spooler" not in done.stderr
 
 
 def test_netstat_is_read_as_perl_reads_it(example, perl, place):
     done = example("netstat.py")
     assert (done.returncode, done.stderr) == (0, "")
-    theirs = perl(r"""open(STATUS, "netstat -an 2>&1 |") || die "can't fork: $!";
-        while (<STATUS>) { next if /^(tcp|udp)/; print; } close STATUS || die "bad netstat: $! $?";""")
+    theirs = perl(r"""open(my $from, "netstat -an 2>&1 |") or die "no process: $!\n";
+        while (my $line = <$from>) { print $line unless $line =~ /^(?:tcp|udp)/ }
+        close($from) or die "it ended with $?\n";""")
     assert (theirs.returncode, theirs.stderr) == (0, "")
     assert done.stdout == theirs.stdout == SHOWN + "lasta complaint\n"
 
@@ -108,18 +109,18 @@ def test_a_netstat_that_fails(example, place):
 
 
 def test_backticks_and_grep(example, perl, place):
-    theirs = perl(r"""print grep { !/^(tcp|udp)/ } `netstat -an 2>&1`; die "bad netstat" if $?;""")
+    theirs = perl(
+        r"""my @lines = `netstat -an 2>&1`; die "$?\n" if $?; print grep !/^(?:tcp|udp)/, @lines;"""
+    )
     assert theirs.stdout == SHOWN + "lasta complaint\n"
     for how in (), ("grep",):
         done = example("backticks.py", *how)
         assert (done.returncode, done.stdout, done.stderr) == (0, theirs.stdout, "")
-        # Perl's prints first.
+        # perlipc's prints first.
         done = example("backticks.py", *how, NETSTAT_EXIT="3")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "bad netstat: [Errno 121] 'netstat' exited with status 3\n"
-    assert perl(
-        r"""print grep { !/^(tcp|udp)/ } `exit 3; netstat -an`; die "bad netstat" if $?;"""
-    ).returncode
+    assert perl(r"""my @lines = `exit 3; netstat -an`; die "$?\n" if $?;""").returncode
 
 
 def test_bogus_is_named_wherever_it_stands(example, perl):
@@ -128,7 +129,7 @@ def test_bogus_is_named_wherever_it_stands(example, perl):
     assert done.stdout == 2 * "[Errno 2] No such file or directory: start 'bogus'\n"
     # To Perl, all is well until the end, or it is not there to say so.
     done = perl(
-        r"""open(FH, "|bogus 2>/dev/null;") || die "open"; print FH "bang\n" || die "print"; close FH;"""
+        r"""open(my $to, "|bogus 2>/dev/null;") or die "open"; print $to "x\n" or die "print"; close($to);"""
     )
     assert "open" not in done.stderr
     assert "print" not in done.stderr

@@ -137,7 +137,7 @@ def test_no_room_for_the_descriptors_of_a_pipeline():
 
 
 def test_the_same_as_perls(tmp_path):
-    """perlipc: open(SPOOLER, "| cat -v | ..."), open(STATUS, "netstat ... |")."""
+    """A pipe open to a pipeline, and from one."""
     if not shutil.which("perl"):
         pytest.skip("perl is not installed")
     program = r"""

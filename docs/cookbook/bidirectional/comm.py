@@ -1,11 +1,4 @@
-r"""perlipc, "Bidirectional Communication": a program that would keep its answers back, on a terminal.
-
-    require 'Comm.pl';
-    $ph = open_proc('cat -n');
-    for (1..10) {
-        print $ph "a line\n";
-        print "got back ", scalar <$ph>;
-    }
+"""perlipc, "Bidirectional Communication": a program that would keep its answers back, on a terminal.
 
 Faults of the original: a shell may read the command; nobody notices that it cannot be run; nothing says whether the
 terminal echoes, and if it does, what was typed is read back as the answer; each read waits for ever; and nobody waits

@@ -1,10 +1,4 @@
-r"""perlipc, "Bidirectional Communication": write to a program and read from it.
-
-    use IPC::Open2;
-    $pid = open2( \*Reader, \*Writer, "cat -u -n" );
-    Writer->autoflush(); # default here, actually
-    print Writer "stuff\n";
-    $got = <Reader>;
+"""perlipc, "Bidirectional Communication": write to a program and read from it.
 
 Faults of the original: it waits for an answer for ever, and most programs give none before they have a few KiB
 of it, or the end of their input; who writes much before it reads hangs, when both pipes are full; nobody waits

@@ -1,11 +1,9 @@
 """perlipc, "Bidirectional Communication": a program's input, output and errors, all three.
 
-    There's also an open3() for tridirectional I/O so you can also catch your child's STDERR, but doing so would
-    then require an awkward select() loop and wouldn't allow you to use normal Perl input operations.
-
-Faults of the original: whoever writes that loop must not read lines in it, nor write more than fits, or hangs with
-the program, each waiting for the other; and must not forget the program itself. Here it is a `for` over lines,
-the input comes from wherever one takes it as the program reads, and at the end the program has ended well.
+Of the original, a loop around select(), there are only words. Its faults: whoever writes that loop must not
+read lines in it, nor write more than fits, or hangs with the program, each waiting for the other; and must not
+forget the program itself. Here it is a `for` over lines, the input comes from wherever one takes it as the program
+reads, and at the end the program has ended well.
 """
 
 import sys

@@ -1,12 +1,5 @@
 """perlipc, "Named Pipes": make one.
 
-    $ENV{PATH} .= ":/etc:/usr/etc";
-    if  (      system('mknod',  $path, 'p')
-            && system('mkfifo', $path) )
-    {
-        die "mk{nod,fifo} $path failed;
-    }
-
 Faults of the original: two programs are run for one system call, found in a PATH that anybody may have set; why it
 failed is lost; the mode is what the umask leaves; if the path is taken by a plain file, by a symbolic link, or by
 a fifo that somebody else has put there, nobody notices until it hurts. (And a quote is missing.)

@@ -1,23 +1,5 @@
 """perlipc, "Named Pipes": a .signature that is new each time it is read.
 
-    chdir; # go home
-    $FIFO = '.signature';
-    $ENV{PATH} .= ":/etc:/usr/games";
-
-    while (1) {
-        unless (-p $FIFO) {
-            unlink $FIFO;
-            system('mknod', $FIFO, 'p')
-                && die "can't mknod $FIFO: $!";
-        }
-
-        # next line blocks until there's a reader
-        open (FIFO, "> $FIFO") || die "can't write $FIFO: $!";
-        print FIFO "John Smith (smith\\@host.org)\\n", `fortune -s`;
-        close FIFO;
-        sleep 2;    # to avoid dup sigs
-    }
-
 Faults of the original: whoever reads within two seconds of another waits for the rest of them, and who takes longer
 than two seconds to read gets a second signature; a file of yours that is called .signature is deleted, the first
 time; a reader that leaves early kills the server (SIGPIPE); if the fifo is removed while the server waits, it waits

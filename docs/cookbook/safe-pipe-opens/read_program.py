@@ -1,21 +1,5 @@
 """perlipc, "Safe Pipe Opens": read what a program writes, without a shell's interference.
 
-    # add error processing as above
-    $pid = open(KID_TO_READ, "-|");
-
-    if ($pid) {   # parent
-        while (<KID_TO_READ>) {
-            # do something interesting
-        }
-        close(KID_TO_READ) || warn "kid exited $?";
-
-    } else {      # child
-        ($EUID, $EGID) = ($UID, $GID); # suid only
-        exec($program, @options, @args)
-            || die "can't exec program: $!";
-        # NOTREACHED
-    }
-
 Faults of the original: that there is no such program is a message on the terminal and a status, 2 or so, which the
 program itself might have given; a reader that leaves the loop early waits in `close` for the program's end;
 and those of `store_safely.py`. A `Command` is found, and started, or an exception in the parent; to leave the

@@ -1,27 +1,5 @@
 """perlipc, "Safe Pipe Opens": this program again, as another user, writes a file.
 
-    do {
-        $pid = open(KID_TO_WRITE, "|-");
-        unless (defined $pid) {
-            warn "cannot fork: $!";
-            die "bailing out" if $sleep_count++ > 6;
-            sleep 10;
-        }
-    } until defined $pid;
-
-    if ($pid) {  # parent
-        print KID_TO_WRITE @some_data;
-        close(KID_TO_WRITE) || warn "kid exited $?";
-    } else {     # child
-        ($EUID, $EGID) = ($UID, $GID); # suid progs only
-        open (FILE, "> /safe/file")
-            || die "can't open /safe/file: $!";
-        while (<STDIN>) {
-            print FILE; # child's STDIN is parent's KID
-        }
-        exit;  # don't forget this
-    }
-
 Faults of the original: without the `exit`, or if anything dies within an `eval` further out, the child goes on as a
 second parent; the user is given up before the group, so that the group may stay; the other groups stay; nobody
 looks whether it worked, and the saved uid lets the child have root back; it sleeps a minute before it gives up.

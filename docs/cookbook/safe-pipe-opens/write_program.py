@@ -1,22 +1,5 @@
 """perlipc, "Safe Pipe Opens": write what a program reads, without a shell's interference.
 
-    # add error processing as above
-    $pid = open(KID_TO_WRITE, "|-");
-    $SIG{ALRM} = sub { die "whoops, $program pipe broke" };
-
-    if ($pid) {  # parent
-        for (@data) {
-            print KID_TO_WRITE;
-        }
-        close(KID_TO_WRITE) || warn "kid exited $?";
-
-    } else {     # child
-        ($EUID, $EGID) = ($UID, $GID);
-        exec($program, @options, @args)
-            || die "can't exec program: $!";
-        # NOTREACHED
-    }
-
 Faults of the original: a broken pipe is SIGPIPE, not SIGALRM, so the parent dies of it without a word; the child has
 that handler too, until it execs; and those of `read_program.py`. Here a program that reads no more is
 `PeerGoneError`, and one that ends badly `ProgramFailedError`.

@@ -1,8 +1,5 @@
 """perlipc, "Signals": catch_zap, a handler that counts and dies.
 
-    sub catch_zap { my $signame = shift; $shucks++; die "Somebody sent me a SIG$signame"; }
-    $SIG{INT} = \\&catch_zap;
-
 Faults of the original: the handler stays for ever, also where code further on does not expect to die; and it runs
 in the middle of whatever the C library was doing. Here it is there for one block, and Python calls it between two
 of its own steps. It may still come between two lines that belong together: where that matters, see `hang_up.py`,

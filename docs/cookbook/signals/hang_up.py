@@ -1,7 +1,5 @@
 """perlipc, "Signals": hang up on everybody in our process group but ourselves.
 
-    { local $SIG{HUP} = 'IGNORE'; kill HUP => -$$; }
-
 Faults of the original: `-$$` is our group only if we lead it, else it is nobody's, or somebody else's. To ignore the
 signal discards one that was already waiting for us, and one that others send at that moment. And Perl may run
 the handler late, when the old one is back. `send_group` asks for our group, and never sends to us.

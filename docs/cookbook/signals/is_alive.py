@@ -1,7 +1,5 @@
 """perlipc, "Signals": signal number zero.
 
-    unless (kill 0 => $kid_pid) { warn "something wicked happened to $kid_pid"; }
-
 Faults of the original: it says no of a process that lives and belongs to somebody else, yes of a child that has
 ended and was not reaped, and yes of whoever got the number next. `alive` has three answers, takes a zombie for
 what it is, and of an `Identity` (or a `Pidfd`) nobody else is taken for it.

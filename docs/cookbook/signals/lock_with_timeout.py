@@ -1,13 +1,5 @@
 """perlipc, "Signals": a lock, but only if it can be had in time.
 
-    eval {
-        local $SIG{ALRM} = sub { die "alarm clock restart" };
-        alarm 10;
-        flock(FH, 2);   # blocking write lock
-        alarm 0;
-    };
-    if ($@ and $@ !~ /alarm clock restart/) { die }
-
 Faults of the original: an alarm that comes after flock(2) and before `alarm 0` dies with the lock in hand; one that
 comes before flock(2) is gone when it waits, for ever; an alarm that was set outside is lost; and whoever uses
 the same words in a `die` is taken for the clock. `deadline` nests, gives an outer timer its time back, rings again

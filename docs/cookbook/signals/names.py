@@ -1,8 +1,5 @@
 """perlipc, "Signals": @signame and %signo, from Config.
 
-    print "signal #17 = $signame[17]\\n";
-    if ($signo{ALRM}) { print "SIGALRM is $signo{ALRM}\\n"; }
-
 Faults of the original: Config knows the machine where Perl was built, and has no names for signals in real time.
 These are of the machine that runs, all of them, as `kill -l` lists them.
 """

@@ -1,7 +1,5 @@
 """perlipc, "Signals": an anonymous function as a handler.
 
-    $SIG{INT} = sub { die "\\nOutta here!\\n" };
-
 Faults of the original: perlipc warns that handlers may have to install themselves again, since signal(3) of some
 systems takes them away when they are called. sigaction(2) does not; on Linux this is never needed.
 """

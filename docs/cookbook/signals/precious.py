@@ -1,9 +1,5 @@
 """perlipc, "Signals": a function during which nobody interrupts, nor those that it calls.
 
-    sub precious { local $SIG{INT} = 'IGNORE'; &more_functions; }
-    sub more_functions { # interrupts still ignored, for now...
-    }
-
 Faults of the original: what comes meanwhile is gone, though whoever pressed Ctrl-C still wants us to stop; and programs
 that are started meanwhile ignore it for ever. `ignoring` is the same as Perl's; `blocking` is what is wanted: the
 signal waits until the block is through.

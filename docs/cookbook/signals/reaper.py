@@ -1,12 +1,5 @@
 """perlipc, "Signals": REAPER, both of them.
 
-    sub REAPER {
-        my $child;
-        $SIG{CHLD} = \\&REAPER;  # loathe sysV
-        while ($child = waitpid(-1,WNOHANG)) { $Kid_Status{$child} = $?; }
-    }
-    $SIG{CHLD} = \\&REAPER;
-
 Faults of the original: the first, with one `wait` per signal, leaves zombies, since several children that end at once
 make one signal. The second goes on for ever once there are no children, for `waitpid` gives -1 then. Both take
 the children of every library in the program: here a `subprocess` that runs beside them keeps its own.

@@ -1,8 +1,5 @@
 """perlipc, "Using open() for IPC": the same at one go, or by a second program.
 
-    print grep { !/^(tcp|udp)/ } `netstat -an 2>&1`;
-    die "bad netstat" if $?;
-
 Faults of the original: all is printed before anybody looks whether it is right, the shell's complaint that there
 is no netstat among it. Here `read_text()` gives back the output of a program that has ended well, and nothing
 otherwise. grep(1) has a status for "nothing found" (1) that is no failure: `ok` says so.

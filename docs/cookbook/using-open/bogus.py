@@ -1,8 +1,4 @@
-r"""perlipc, "Using open() for IPC": a program that does not exist.
-
-    open(FH, "|bogus");
-    print FH "bang\n";
-    close FH;
+"""perlipc, "Using open() for IPC": a program that does not exist.
 
 Faults of the original: it looks at nothing, and need not learn anything if it did: `open` tells of the fork, the
 program's absence is the child's affair, or the shell's (later versions of Perl tell, if no shell is between);

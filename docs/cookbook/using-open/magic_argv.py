@@ -1,6 +1,4 @@
-r"""perlipc, "Using open() for IPC": files, commands and standard input, one after the other.
-
-    $ program f1 "cmd1|" - f2 "cmd2|" f3 < tmpfile
+"""perlipc, "Using open() for IPC": files, commands and standard input, one after the other.
 
 Faults of the original: a file whose name ends with a bar is a command, whether anybody meant it or not, and a shell
 runs it (`while (<>)` in a directory where others make files is their way in); a command that fails looks like

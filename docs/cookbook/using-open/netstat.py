@@ -1,13 +1,5 @@
 """perlipc, "Using open() for IPC": read what a program writes, line by line.
 
-    open(STATUS, "netstat -an 2>&1 |")
-                    || die "can't fork: $!";
-    while (<STATUS>) {
-        next if /^(tcp|udp)/;
-        print;
-    }
-    close STATUS || die "bad netstat: $! $?";
-
 Faults of the original: where there is no netstat, the shell's message is printed as if it were netstat's, and
 only `close` fails; who leaves the loop early waits in `close` until netstat has ended. Here the program is
 found, or an exception says its name; leaving the block early ends it; at the end its status is looked at.

@@ -1,10 +1,4 @@
-r"""perlipc, "Using open() for IPC": write what a pipeline reads.
-
-    open(SPOOLER, "| cat -v | lpr -h 2>/dev/null")
-                    || die "can't fork: $!";
-    local $SIG{PIPE} = sub { die "spooler pipe broke" };
-    print SPOOLER "stuff\n";
-    close SPOOLER || die "bad spool: $! $?";
+"""perlipc, "Using open() for IPC": write what a pipeline reads.
 
 Faults of the original: the shell splits it into words; that there is no lpr is the shell's message, which goes to
 /dev/null, too; `$?` is the status of the last program, and how `cat` ended nobody learns; `print` only fills a
