@@ -122,8 +122,8 @@ class Command(Runnable):
         group: Its group: a name or gid.
         extra_groups: Its supplementary groups.
         umask: Its file mode creation mask.
-        own_group: Let it and its own children be a process group, with the others of its pipeline, so that
-            all can be killed together. A program that reads from our terminal must not be (SIGTTIN).
+        new_process_group: Let it and its own children be a process group, with the others of its pipeline, so
+            that all can be killed together. A program that reads from our terminal must not be (SIGTTIN).
         new_session: Let it lead a session of its own, without a terminal (setsid(2)).
         die_with_parent: SIGKILL it when this process ends, however it does; its own children are not killed.
         ok: With which statuses it may end: exit statuses, and minus the numbers of signals.
@@ -135,9 +135,9 @@ class Command(Runnable):
         "cwd",
         "die_with_parent",
         "env",
+        "new_process_group",
         "new_session",
         "ok",
-        "own_group",
         "program",
         "stderr",
         "umask",
@@ -154,7 +154,7 @@ class Command(Runnable):
         group: str | int | None = None,
         extra_groups: Iterable[str | int] | None = None,
         umask: int | None = None,
-        own_group: bool = True,
+        new_process_group: bool = True,
         new_session: bool = False,
         die_with_parent: bool = False,
         ok: Collection[int] = (0,),
@@ -166,7 +166,7 @@ class Command(Runnable):
         self.stderr = stderr
         self.credentials = resolve(user, group, extra_groups)
         self.umask = umask
-        self.own_group = own_group
+        self.new_process_group = new_process_group
         self.new_session = new_session
         self.die_with_parent = die_with_parent
         self.ok = ok
@@ -305,7 +305,7 @@ class _Starting:
             child = Child.unborn()
             self.children.append(child)
             self.one(child, command, source, into, group)
-            if group is None and command.own_group and not command.new_session:
+            if group is None and command.new_process_group and not command.new_session:
                 group = child.pid
             if following is not None:
                 theirs.close()
@@ -321,7 +321,7 @@ class _Starting:
             )
         numbers = {0: source, 1: into, 2: errors}
         process_group = None
-        if command.own_group and not command.new_session:
+        if command.new_process_group and not command.new_session:
             process_group = OWN_GROUP if group is None else group
         spawn(
             (command.program, *command.arguments),

@@ -81,7 +81,7 @@ def test_groups_and_sessions():
     show = ("sh", "-c", "echo $$ $(cut -d' ' -f5,6 /proc/$$/stat)")
     me, group, session = Command(*show).read_text().split()
     assert (group, session) == (me, str(os.getsid(0)))
-    me, group, session = Command(*show, own_group=False).read_text().split()
+    me, group, session = Command(*show, new_process_group=False).read_text().split()
     assert (group, session) == (str(os.getpgrp()), str(os.getsid(0)))
     me, group, session = Command(*show, new_session=True).read_text().split()
     assert group == session == me
