@@ -116,12 +116,12 @@ class Running(Waited):
     def close(self) -> None:
         """Let go of everything; kill and reap those that still run."""
         self._closed = True
-        # All are killed before one is reaped: none is to see another's end and go on.
+        # All are killed first: none is to see another's end, or ours, and complain of it.
         killing, reaping = (
             (child.end for child in self.children),
             (child.close for child in reversed(self.children)),
         )
-        each([self._ends.close, *killing, *reaping, self._wake_waiters])
+        each([*killing, self._ends.close, *reaping, self._wake_waiters])
 
     def __enter__(self: Self) -> Self:
         return self

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -409,3 +410,22 @@ def test_time_that_has_passed_is_no_time_at_all():
     with pytest.raises(pyipc.TimedOutError), CAT.duplex() as cat:
         cat.read_line(1e-9)
     assert time.monotonic() - began < 10
+
+
+def test_who_is_left_early_is_killed_before_it_can_complain_of_the_broken_pipe():
+    complains = (
+        "import os\n"
+        "try:\n"
+        "    while True: os.write(1, bytes(65536))\n"
+        "except BrokenPipeError: os.write(2, b'broken')\n"
+    )
+    read, write = os.pipe()
+    try:
+        for _ in range(20):
+            with Command(sys.executable, "-I", "-S", "-c", complains, stderr=write).reader() as reader:
+                assert reader.read(1, 20) == b"\0"
+    finally:
+        os.close(write)
+        said = os.read(read, 1000)
+        os.close(read)
+    assert said == b""

@@ -74,6 +74,7 @@ def find_in_much(stage: Stage) -> None:
 def lose_nothing_to_a_timeout(stage: Stage) -> None:
     """Wait in vain, and then for the right thing."""
     terminal = _spawn(stage, _GREETS)
+    terminal.expect(re.compile(rb"(?=Name: )"), stage.left())  # it has come, and stays
     try:
         terminal.expect("Password: ", 0.1)
     except TimedOutError as problem:
