@@ -29,7 +29,10 @@ def run(name, *arguments, input=""):
 
 
 def test_store_safely(tmp_path):
-    me = pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        pytest.skip("this user has no name")
     path = tmp_path / "file"
     done = run("safe-pipe-opens/store_safely.py", path, me)
     assert (done.returncode, done.stderr) == (0, f"written by user {os.geteuid()}\n")
@@ -51,7 +54,7 @@ def test_store_safely_where_the_system_refuses(tmp_path):
         pytest.skip("root may become anybody")
     done = run("safe-pipe-opens/store_safely.py", tmp_path / "file", "root")
     assert done.returncode == 1
-    assert "become" in done.stderr
+    assert "become" in done.stderr or "supplementary groups" in done.stderr
 
 
 def test_read_program():

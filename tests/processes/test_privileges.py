@@ -107,7 +107,7 @@ def refuse(self, who):
 @pytest.mark.parametrize(
     ("who", "step"),
     [
-        ((1, NOBODY, []), "become user 1"),
+        ((1, NOBODY, []), "supplementary groups|become"),  # whichever is not so already
         ((None, 1), "become group 1"),
         ((None, None, [1]), "supplementary groups"),
         ((0, 0), "supplementary groups|become"),
