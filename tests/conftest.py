@@ -264,7 +264,29 @@ def handling():
         signal.signal(number, before)
 
 
-# ---- other processes ----
+# ---- threads, other processes ----
+
+
+class Waiter(threading.Thread):
+    """A thread in a call; what it gave or raised, once it is joined."""
+
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+        self.outcome = None
+        self.start()
+
+    def run(self):
+        try:
+            self.outcome = self.call()
+        except Exception as problem:  # the test looks at which it is
+            self.outcome = problem
+
+
+@pytest.fixture
+def waiter():
+    """Run a call in a thread."""
+    return Waiter
 
 
 class Process:

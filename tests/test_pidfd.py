@@ -7,7 +7,6 @@ import errno
 import os
 import select
 import signal
-import threading
 import time
 
 import pytest
@@ -268,43 +267,27 @@ def test_a_timeout_that_makes_no_sense_is_a_value_error_whether_it_runs_or_not(r
         running.wait()
 
 
-class Waiter(threading.Thread):
-    """A thread in a call; what it gave or raised, once it is joined."""
-
-    def __init__(self, call):
-        super().__init__()
-        self.call = call
-        self.outcome = None
-        self.start()
-
-    def run(self):
-        try:
-            self.outcome = self.call()
-        except Exception as problem:  # the test looks at which it is
-            self.outcome = problem
-
-
 @pytest.mark.parametrize("timeout", [None, 20.0])
-def test_a_wait_ends_with_the_process(running, timeout, until, asleep):
-    waiters = [Waiter(lambda: running.wait(timeout)) for _ in range(3)]
-    for waiter in waiters:
-        until(lambda waiter=waiter: asleep(os.getpid(), waiter.native_id))
+def test_a_wait_ends_with_the_process(running, timeout, waiter, until, asleep):
+    waiters = [waiter(lambda: running.wait(timeout)) for _ in range(3)]
+    for waiting in waiters:
+        until(lambda waiting=waiting: asleep(os.getpid(), waiting.native_id))
     running.send(signal.SIGTERM)
-    for waiter in waiters:
-        waiter.join()
-        assert waiter.outcome == -signal.SIGTERM
+    for waiting in waiters:
+        waiting.join()
+        assert waiting.outcome == -signal.SIGTERM
 
 
 @pytest.mark.parametrize("timeout", [None, 20.0])
 @pytest.mark.parametrize("name", ["wait", "reap"])
-def test_closing_in_another_thread_ends_a_wait(running, name, timeout, until, asleep):
-    waiter = Waiter(lambda: getattr(running, name)(timeout))
-    until(lambda: asleep(os.getpid(), waiter.native_id))
+def test_closing_in_another_thread_ends_a_wait(running, waiter, name, timeout, until, asleep):
+    waiting = waiter(lambda: getattr(running, name)(timeout))
+    until(lambda: asleep(os.getpid(), waiting.native_id))
     started = time.monotonic()
     running.close()
-    waiter.join()
-    assert type(waiter.outcome) is pyipc.ClosedError
-    assert "pidfd" in str(waiter.outcome)
+    waiting.join()
+    assert type(waiting.outcome) is pyipc.ClosedError
+    assert "pidfd" in str(waiting.outcome)
     assert time.monotonic() - started < 5
 
 

@@ -282,7 +282,7 @@ _IN_CLOSE_NOWRITE = 0x10
 
 
 def fifo_watch(into: Any, path: bytes) -> int:
-    import ctypes
+    import ctypes  # which takes long; and inotify(7) has no other way
 
     libc = ctypes.CDLL(None, use_errno=True)
     result = own(into, libc.inotify_init1, os.O_CLOEXEC | os.O_NONBLOCK)

@@ -58,7 +58,7 @@ def _system_call() -> Any:
     if _NUMBERS is None or sys.maxsize < 1 << 32:
         return None
     try:
-        import ctypes
+        import ctypes  # which takes long, and may be missing; nothing else restores what C has set
     except ImportError:  # a Python without it
         return None
     function = ctypes.CDLL(None, use_errno=True).syscall

@@ -228,7 +228,7 @@ def _can_be_root() -> bool:
 
 
 def _die_with(parent: int) -> Callable[[], None]:
-    import ctypes
+    import ctypes  # which takes long; and prctl(2) has no other way
 
     prctl = ctypes.CDLL(None, use_errno=True).prctl  # made ready before the fork
 

@@ -115,7 +115,9 @@ class _Serving:
         return writer._is_unread()
 
     def _pour(self, writer: Writer, part: memoryview, deadline: int) -> int:
-        write = lambda until: writer._write_once(part, until)  # noqa: E731
+        def write(until: int) -> int:
+            return writer._write_once(part, until)
+
         return self._wait(write, "wait until it is read, what is in", deadline)
 
     def _wait(self, attempt: Callable[[int], int], doing: str, deadline: int | None = None) -> int:

@@ -41,7 +41,7 @@ class Runnable:
     @property
     def commands(self) -> tuple[Command, ...]:
         """The programs, in order."""
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def __or__(self, other: Runnable) -> Pipeline:
         """What the first writes, the second reads."""

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., Any])
     Self = TypeVar("Self", bound="Scope")
 
-_DEFAULT = (0, 0, 0, 0)
-_IGNORED = (1, 0, 0, 0)
-
 UNDISTURBED: set[CodeType] = set()
 
 
@@ -54,12 +51,12 @@ class Scope:
         self._entered = self._left = False
 
     def _enter(self) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     def _leave(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     @undisturbed
     def __enter__(self: Self) -> Self:
@@ -130,7 +127,7 @@ class _Dispositions(Scope):
         self._before: list[Disposition] = []
 
     def _change(self, number: int) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each kind has its own
 
     @undisturbed
     def _enter(self) -> None:
@@ -179,7 +176,21 @@ class handling(_Dispositions):  # noqa: N801  # it reads as a verb: `with handli
         set_handler(number, self._handlers[number])
 
 
-class ignoring(_Dispositions):  # noqa: N801  # as above
+class _KernelAlone(_Dispositions):
+    """Python's part stays as it is: so any thread may do it, in one step."""
+
+    __slots__ = ()
+    _kernel: Fields
+
+    def __init__(self, *signals: SignalName) -> None:
+        super().__init__(catchable(signals))
+
+    @undisturbed
+    def _change(self, number: int) -> None:
+        check(ops.now_signal_set(number, self._kernel), f"change what happens at {name(number)}")
+
+
+class ignoring(_KernelAlone):  # noqa: N801  # as above
     """Ignore these signals in this block, in all threads: `with ignoring("INT", "HUP"):`.
 
     What comes meanwhile is discarded, and so is what waits to be taken; to have it later, use `blocking`.
@@ -191,16 +202,10 @@ class ignoring(_Dispositions):  # noqa: N801  # as above
     """
 
     __slots__ = ()
-
-    def __init__(self, *signals: SignalName) -> None:
-        super().__init__(catchable(signals))
-
-    @undisturbed
-    def _change(self, number: int) -> None:
-        check(ops.now_signal_set(number, _IGNORED), "ignore a signal")
+    _kernel = (1, 0, 0, 0)  # SIG_IGN
 
 
-class default(_Dispositions):  # noqa: N801  # as above
+class default(_KernelAlone):  # noqa: N801  # as above
     """Let these signals do in this block what they do by default, in all threads (signal(7)).
 
     `signal.getsignal` shows what comes back.
@@ -211,13 +216,7 @@ class default(_Dispositions):  # noqa: N801  # as above
     """
 
     __slots__ = ()
-
-    def __init__(self, *signals: SignalName) -> None:
-        super().__init__(catchable(signals))
-
-    @undisturbed
-    def _change(self, number: int) -> None:
-        check(ops.now_signal_set(number, _DEFAULT), "let a signal do what it does by default")
+    _kernel = (0, 0, 0, 0)  # SIG_DFL
 
 
 class blocking(Scope):  # noqa: N801  # as above

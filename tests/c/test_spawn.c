@@ -215,8 +215,6 @@ static void a_program_runs(void)
 	int64_t pid;
 	siginfo_t info;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("exits", "42", NULL);
 	pid = start(&plan, &pidfd);
 	EQUAL(0, wait_on(pidfd, PYIPC_READABLE));
@@ -230,8 +228,6 @@ static void it_has_its_words_and_variables(void)
 {
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("variable", "A", "b", NULL);
 	EQUAL(0, result_of(&plan));
 	plan = plan_of("variable", "C", "", NULL);
@@ -251,8 +247,6 @@ static void the_first_that_is_there_is_run(void)
 {
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("exits", "5", NULL);
 	look_in(&plan, "/no/such/place", "/etc/passwd/below-a-file", self, "/bin/false", NULL);
 	EQUAL(5, result_of(&plan));
@@ -270,8 +264,6 @@ static void what_may_not_be_run_is_told_if_no_other_can_be(void)
 {
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("exits", "5", NULL);
 	look_in(&plan, "/etc/passwd", "/tmp", self, NULL);
 	EQUAL(5, result_of(&plan));
@@ -289,8 +281,6 @@ static void a_file_that_is_no_program_is_enoexec(void)
 	struct pyipc_spawn plan;
 	int number;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	number = mkostemp(file, O_CLOEXEC);
 	EQUAL(3, write(number, "abc", 3));
 	EQUAL(0, fchmod(number, 0755));
@@ -348,8 +338,6 @@ static void it_has_the_standard_ones_and_no_others(void)
 	int many[300];
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	open_many(many, 300);
 	plan = plan_of("descriptors", seen(0, 0), seen(1, 1), seen(2, 2), NULL);
 	EQUAL(0, result_of(&plan));
@@ -376,8 +364,6 @@ static void so_it_is_on_kernels_without_close_range(void)
 {
 	static const int errors[] = { ENOSYS, EINVAL, EPERM };
 
-	if (why_not())
-		NOT_RUN(why_not());
 	for (int i = 0; i < 3; i++) {
 		pid_t child = fork_child();
 		int status;
@@ -396,8 +382,6 @@ static void descriptors_become_others(void)
 	struct pyipc_spawn plan;
 	int one, two;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	one = file_of_memory();
 	two = file_of_memory();
 	plan = plan_of("descriptors", seen(0, one), seen(1, two), seen(2, two), seen(77, one), NULL);
@@ -419,8 +403,6 @@ static void they_may_take_each_others_places(void)
 	struct pyipc_spawn plan;
 	int a, b, c;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	a = file_of_memory();
 	b = file_of_memory();
 	c = file_of_memory();
@@ -460,8 +442,6 @@ static void input_and_output_may_be_swapped(void)
 {
 	pid_t child;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(swaps_standard_ones());
@@ -499,8 +479,6 @@ static void where_we_have_none_it_has_dev_null(void)
 {
 	pid_t child;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(has_none_of_the_three());
@@ -515,8 +493,6 @@ static void what_is_not_open_cannot_be_given(void)
 {
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("exits", "0", NULL);
 	move(&plan, closed_number(), 5);
 	EQUAL(-EBADF, result_of(&plan));
@@ -562,8 +538,6 @@ static void no_room_for_descriptors_is_emfile(void)
 {
 	pid_t child;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(is_at_the_limit());
@@ -580,8 +554,6 @@ static void it_may_lead_a_session_or_a_group(void)
 {
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("session", NULL);
 	EQUAL(1, result_of(&plan));
 	plan.flags = PYIPC_SPAWN_NEW_SESSION;
@@ -600,8 +572,6 @@ static void it_may_join_a_group(void)
 	int64_t pid;
 	char group[20];
 
-	if (why_not())
-		NOT_RUN(why_not());
 	first = plan_of("exits", "0", NULL);
 	first.process_group = 0;
 	pid = start(&first, &pidfd);
@@ -621,8 +591,6 @@ static void it_may_have_a_terminal_of_its_own(void)
 	struct pyipc_spawn plan;
 	int master, slave;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (master < 0 || grantpt(master) != 0 || unlockpt(master) != 0)
 		NOT_RUN("there are no pseudo-terminals");
@@ -647,8 +615,6 @@ static void it_starts_where_it_is_told(void)
 {
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("directory", "/proc", NULL);
 	plan.directory = "/proc";
 	EQUAL(0, result_of(&plan));
@@ -708,8 +674,6 @@ static void root_may_make_it_another_users(void)
 	pid_t child;
 	int status;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	if (geteuid() != 0)
 		NOT_RUN("only root can become another user");
 	child = fork_child();
@@ -747,8 +711,6 @@ static void a_plain_user_may_not(void)
 	pid_t child;
 	int status;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(wants_to_be_root());
@@ -779,8 +741,6 @@ static void that_it_has_become_so_is_verified(void)
 {
 	static const long calls[] = { SYS_setresuid, SYS_setresgid, SYS_setgroups };
 
-	if (why_not())
-		NOT_RUN(why_not());
 	for (int i = 0; i < 3; i++) {
 		pid_t child = fork_child();
 		int status;
@@ -824,8 +784,6 @@ static void it_has_no_handlers_and_no_mask(void)
 {
 	pid_t child;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(has_masks_and_handlers());
@@ -872,8 +830,6 @@ static void no_handler_of_ours_runs_in_it(void)
 {
 	pid_t child;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(is_in_a_storm());
@@ -901,8 +857,6 @@ static void where_children_are_ignored_none_is_waited_for_for_ever(void)
 {
 	pid_t child;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0)
 		_exit(ignores_its_children());
@@ -946,8 +900,6 @@ static int fails_at(int step)
 
 static void each_step_may_fail_and_says_so(void)
 {
-	if (why_not())
-		NOT_RUN(why_not());
 	for (int step = PYIPC_SPAWN_CLONE; step <= PYIPC_SPAWN_EXEC; step++) {
 		pid_t child = fork_child();
 		int status;
@@ -966,8 +918,6 @@ static void what_fails_leaves_nothing(void)
 	int before = descriptors_open();
 	struct pyipc_spawn plan;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	for (int i = 0; i < 300; i++) {
 		plan = plan_of("exits", "0", NULL);
 		look_in(&plan, "/no/such/place", NULL);
@@ -984,8 +934,6 @@ static void it_dies_with_its_parent(void)
 	pid_t parent;
 	int ends[2];
 
-	if (why_not())
-		NOT_RUN(why_not());
 	pipe_ends(ends);
 	parent = fork_child();
 	if (parent == 0) {
@@ -1017,8 +965,6 @@ static void it_lives_where_it_cannot_see_its_parent(void)
 	pid_t child;
 	int status;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	child = fork_child();
 	if (child == 0) {
 		struct pyipc_spawn plan = plan_of("exits", "8", NULL);
@@ -1044,8 +990,6 @@ static void how_it_ended_is_written_down(void)
 	int32_t pidfd;
 	int64_t pid;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("sleeps", NULL);
 	pid = start(&plan, &pidfd);
 	EQUAL(-EAGAIN, pyipc_now_child_reap(&pidfd, &record));
@@ -1073,8 +1017,6 @@ static void who_was_reaped_by_another_has_no_end(void)
 	int32_t pidfd;
 	int64_t pid;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("exits", "3", NULL);
 	pid = start(&plan, &pidfd);
 	EQUAL(3, end_of((pid_t) pid));
@@ -1107,8 +1049,6 @@ static void the_end_of_one_that_is_traced_is_waited_for(void)
 	pid_t tracer;
 	int result;
 
-	if (why_not())
-		NOT_RUN(why_not());
 	plan = plan_of("sleeps", NULL);
 	pid = start(&plan, &pidfd);
 	tracer = tracer_of((pid_t) pid, numbers);
@@ -1172,8 +1112,6 @@ static void threads_spawn_at_once(void)
 	pthread_t threads[THREADS];
 	int numbers[THREADS];
 
-	if (why_not())
-		NOT_RUN(why_not());
 	for (int i = 0; i < THREADS; i++) {
 		numbers[i] = i;
 		EQUAL(0, pthread_create(&threads[i], NULL, spawns, &numbers[i]));
@@ -1209,6 +1147,10 @@ int main(int count, char **list)
 #endif
 	if (readlink("/proc/self/exe", self, sizeof self - 1) <= 0)
 		return 1;
+	if (why_not()) {
+		printf("  not run: all: %s\n", why_not());
+		return report();
+	}
 	begin();
 	RUN(a_program_runs);
 	RUN(it_has_its_words_and_variables);

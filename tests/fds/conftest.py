@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import textwrap
-import threading
 from pathlib import Path
 
 import pytest
@@ -130,25 +129,3 @@ def handling():
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in old.items():
         signal.signal(number, handler)
-
-
-class Waiter(threading.Thread):
-    """A thread in a call; what it gave or raised, once it is joined."""
-
-    def __init__(self, call):
-        super().__init__()
-        self.call = call
-        self.outcome = None
-        self.start()
-
-    def run(self):
-        try:
-            self.outcome = self.call()
-        except Exception as problem:  # the test looks at which it is
-            self.outcome = problem
-
-
-@pytest.fixture
-def waiter():
-    """Run a call in a thread."""
-    return Waiter

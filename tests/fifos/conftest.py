@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 
 import pytest
@@ -48,35 +47,13 @@ def umask():
     os.umask(before)
 
 
-class Waiter(threading.Thread):
-    """A thread in a call; what it gave or raised, once it is joined."""
-
-    def __init__(self, call):
-        super().__init__()
-        self.call = call
-        self.outcome = None
-        self.start()
-
-    def run(self):
-        try:
-            self.outcome = self.call()
-        except Exception as problem:  # the test looks at which it is
-            self.outcome = problem
-
-
 @pytest.fixture
-def waiter():
-    """Run a call in a thread."""
-    return Waiter
-
-
-@pytest.fixture
-def serving():
+def serving(waiter):
     """Let a fifo serve in a thread; it is closed, and the thread joined, when the test ends."""
     running = []
 
     def start(fifo, producer, timeout=None):
-        running.append((fifo, Waiter(lambda: fifo.serve(producer, timeout))))
+        running.append((fifo, waiter(lambda: fifo.serve(producer, timeout))))
         return running[-1][1]
 
     yield start

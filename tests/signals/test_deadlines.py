@@ -502,10 +502,11 @@ def storm_with_another(say, hear, seconds):
     if not sender:
         while os.getppid() == parent:
             os.kill(parent, signal.SIGPROF)
+            time.sleep(chance.uniform(0, 500e-6))  # without, a machine with a core to spare sees nothing else
         os._exit(0)
     answer = counts
     try:
-        while time.monotonic() < end:
+        while time.monotonic() < end or (min(counts.values()) <= 5 and time.monotonic() < end + 15):
             try:
                 armed = True
                 one, other = (signals.deadline(chance.uniform(1e-6, 100e-6)) for _ in "ab")

@@ -23,10 +23,10 @@ _MUCH = 500_000
 _WRITES = f"import sys; sys.stdout.write(('x' * 9 + chr(10)) * {_MUCH}); print('done in 7 s'); input()"
 _GREETS = "print('hello', input('Name: ')); input()"
 _STAYS = """
-import signal, time
+import signal
 for number in signal.SIGHUP, signal.SIGTERM, signal.SIGINT: signal.signal(number, signal.SIG_IGN)
 print('ready')
-while True: time.sleep(1)
+while True: signal.pause()
 """
 
 
