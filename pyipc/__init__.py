@@ -1,8 +1,8 @@
 """Everything processes on one Linux machine use to talk: exact, safe, fast.
 
 Each chapter is a module of its own, loaded when it is first used: `pyipc.channels`, `pyipc.compat`,
-`pyipc.fds`, `pyipc.fifos`, `pyipc.memory`, `pyipc.posix`, `pyipc.processes`, `pyipc.signals`, `pyipc.sync`,
-`pyipc.sysv`, `pyipc.terminals`.
+`pyipc.fds`, `pyipc.fifos`, `pyipc.memory`, `pyipc.posix`, `pyipc.processes`, `pyipc.signals`,
+`pyipc.sockets`, `pyipc.sync`, `pyipc.sysv`, `pyipc.terminals`.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from . import posix as posix
     from . import processes as processes
     from . import signals as signals
+    from . import sockets as sockets
     from . import sync as sync
     from . import sysv as sysv
     from . import terminals as terminals
@@ -51,7 +52,7 @@ __version__ = "0.1.0"
 
 _CHAPTERS = (
     *("channels", "compat", "fds", "fifos", "memory", "posix"),
-    *("processes", "signals", "sync", "sysv", "terminals"),
+    *("processes", "signals", "sockets", "sync", "sysv", "terminals"),
 )
 
 __all__ = (
@@ -85,6 +86,7 @@ __all__ = (
     "posix",
     "processes",
     "signals",
+    "sockets",
     "sync",
     "sysv",
     "terminals",

@@ -32,21 +32,21 @@ def resolve(
         ValueError: There is no such user or group; or the user is a number that the password database does
             not know, and no group is given.
     """
-    uid, name, home = (_SAME, None, _SAME) if user is None else _user(user)
+    uid, name, home = (_SAME, None, _SAME) if user is None else user_of(user)
     if group is not None:
-        gid = _group(group)
+        gid = gid_of(group)
     elif user is None or home != _SAME:
         gid = home
     else:
         raise ValueError(f"which group shall user {user} be in? The password database does not know the user")
     if extra_groups is not None:
-        return uid, gid, sorted({_group(extra) for extra in extra_groups})
+        return uid, gid, sorted({gid_of(extra) for extra in extra_groups})
     if user is None:
         return uid, gid, None
     return uid, gid, [] if name is None else sorted(set(os.getgrouplist(name, gid)))
 
 
-def _user(user: str | int) -> tuple[int, str | None, int]:
+def user_of(user: str | int) -> tuple[int, str | None, int]:
     """Its uid; its name and group, if the password database knows them."""
     import pwd
 
@@ -59,7 +59,7 @@ def _user(user: str | int) -> tuple[int, str | None, int]:
     return entry.pw_uid, entry.pw_name, entry.pw_gid
 
 
-def _group(group: str | int) -> int:
+def gid_of(group: str | int) -> int:
     if not isinstance(group, str):
         return _valid(group)
     import grp

@@ -16,6 +16,7 @@ from errno import (
     EINVAL,
     ENOENT,
     ENOTDIR,
+    ENOTSOCK,
     EPERM,
     EPROTOTYPE,
     ETIMEDOUT,
@@ -93,6 +94,10 @@ class BoundPath:
             else:
                 raise error(problem.errno or 0, f"remove {self.path!r}") from problem
 
+    def leave(self) -> None:
+        """Let the name be somebody else's to remove, who has the socket too."""
+        self._node.close()
+
     def __repr__(self) -> str:
         return f"<bound path {self.path!r}{' removed' if self._node.closed else ''}>"
 
@@ -103,6 +108,27 @@ class BoundPath:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.remove()
+
+
+def adopt(path: Path) -> BoundPath:
+    """The name of a socket that another process has bound and handed over: from now on ours to remove.
+
+    Raises:
+        NotFoundError: There is no such name any more.
+        IPCError: It is no socket (ENOTSOCK).
+    """
+    raw, folder, name = _split(path)
+    doing = f"take over {os.fspath(path)!r}"
+    try:
+        node = _open(raw, _NODE)
+        if not S_ISSOCK(os.fstat(node.fileno()).st_mode):
+            node.close()
+            raise error(ENOTSOCK, doing)
+    except OSError as problem:
+        if isinstance(problem, IPCError):
+            raise
+        raise error(problem.errno or 0, doing) from problem
+    return BoundPath(os.fspath(path), folder, name, node)
 
 
 def bind(
@@ -172,12 +198,15 @@ def bind(
 
 
 def connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
-    """Connect a socket that does not block to a path of any length; waits while its backlog is full."""
+    """Connect a socket that does not block to a path of any length, or to an abstract name (after a NUL).
+
+    It waits while the backlog there is full.
+    """
     raw = os.fsencode(path)
     folder = ops.Descriptor()
     try:
         problem = 0
-        if len(raw) > _LONGEST_PATH:
+        if len(raw) > _LONGEST_PATH and raw[:1] != b"\0":
             problem = -ops.fd_open(folder, os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY)
             raw = b"/proc/self/fd/%d/%b" % (folder._number, os.path.basename(raw))
         problem = problem or _connect_by(sock, raw, deadline)
@@ -194,7 +223,7 @@ def _connect_by(sock: socket, address: bytes, deadline: int) -> int:
         if problem != EAGAIN:
             return problem
         if monotonic_ns() >= deadline:
-            return ETIMEDOUT
+            return ETIMEDOUT if deadline else EAGAIN
         length = _deadline.nap(length, deadline)
 
 

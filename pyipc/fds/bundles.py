@@ -20,7 +20,7 @@ from .._backend import ops
 from .._descriptor import number_of
 from ..errors import error, limit_error
 from .messages import Message, receive, send
-from .sockets import kind_of
+from .kinds import kind_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from .._descriptor import Handle, number_of
 from .._pidfd import Pidfd
 from ..errors import DescriptorsLostError, error, limit_error, most_open
 from .peers import NOBODY, Peer
-from .sockets import Socket, family_of, is_unix, kind_of, kind_of_socket
+from .kinds import Socket, family_of, is_unix, kind_of, kind_of_socket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -89,6 +89,10 @@ class Runnable:
 
     # ---- in parts ----
 
+    def start(self, input: Input = None, *, output: Output = None) -> Running:
+        """Start it, and let it run beside us; arguments are those of `run()`."""
+        return _start(Running, self, input, output=output)
+
     def reader(self, input: Input = None) -> Reader:
         """Start it, and read what it writes, line by line ("cmd |" of perlipc)."""
         return _start(Reader, self, input, read=("out",))

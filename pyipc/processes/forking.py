@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import os
 import sys
-from _signal import SIGKILL
 from _thread import RLock
 from _warnings import warn
 from _weakref import ref
-from errno import EAGAIN, EPERM
+from errno import EPERM
 from fcntl import F_DUPFD_CLOEXEC, fcntl
-from time import monotonic_ns
 
-from .. import _deadline
+from .. import _fork
 from .._backend import ops
 from .._descriptor import Handle
 from .._privileges import drop, resolve
 from .._spawn import Child
 from ..errors import check as check_result
-from ..errors import error, limit_error
+from ..errors import error
 from ._ends import Ends
 from ._feed import Feed
 from .running import Duplex, Reader, Running, Writer
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
 
 _KINDS: dict[str, type[Running]] = {"r": Reader, "w": Writer, "rw": Duplex}
 _STATUSES = range(-64, 256)  # all that there are
-_RETRY_NS = 1_000_000_000  # how long fork(2) is asked again that had no room
 _FIRST_FREE = 3  # the number after the three standard ones
 
 _READY = b"+"
@@ -115,7 +112,7 @@ def fork_pipe(
             return kid
     except BaseException:  # a signal handler's too
         if os.getpid() != parent:
-            _die()
+            _fork.die()
         forking.undo()
         raise
 
@@ -149,24 +146,11 @@ class _Forking:
             read, write = (theirs, ours) if number == 0 else (ours, theirs)
             check_result(ops.now_pipe(True, read, write), "make a pipe")
         check_result(ops.now_pipe(True, self.hears, self.tells), "make a pipe")
-        _flush()
-        end, nap = monotonic_ns() + _RETRY_NS, 0.0
-        while True:
-            try:
-                # One step of the interpreter: no signal handler comes between the child and its pid.
-                any(map(self.forked.__setitem__, ("pid",), iter(os.fork, None)))
-                return
-            except BlockingIOError as problem:
-                if problem.errno != EAGAIN:  # a signal handler's
-                    raise
-                if monotonic_ns() > end:
-                    raise _no_room() from problem
-                nap = _deadline.nap(nap, end)
+        _fork.fork(self.forked)
 
     def be_parent(self) -> None:
         """Wait until the child is who it shall be."""
-        self.child.pid = self.pid
-        check_result(ops.now_pidfd_open(self.child, self.pid), "open a pidfd of a child")
+        _fork.adopt(self.child, self.pid)
         self.tells.close()
         for theirs in self.theirs.values():
             theirs.close()
@@ -184,10 +168,7 @@ class _Forking:
     def undo(self) -> None:
         for handle in (*self.ours.values(), *self.theirs.values(), self.hears, self.tells):
             handle.close()
-        if self.forked and self.child.closed:
-            os.kill(self.pid, SIGKILL)
-            os.waitpid(self.pid, 0)
-        self.child.close()
+        _fork.undo(self.child, self.forked)
 
     # ---- in the child ----
 
@@ -229,49 +210,14 @@ def _run(
         else:
             os.write(forking.tells.fileno(), _READY)
             forking.tells.close()
-            status = _status(function, arguments)
+            status = _fork.status_of(function, arguments)
     except BaseException:  # whatever it is, it must not leave this function
-        _print_exception()
+        _fork.print_exception()
     finally:
         os._exit(status)
 
 
-def _status(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
-    status = 0
-    try:
-        function(*arguments)
-    except SystemExit as leave:
-        if leave.code is not None and not isinstance(leave.code, int):
-            print(leave.code, file=sys.stderr)
-        status = 0 if leave.code is None else leave.code & 0xFF if isinstance(leave.code, int) else 1
-    except BaseException:  # this is where it ends
-        _print_exception()
-        status = 1
-    _flush()
-    return status
-
-
-def _print_exception() -> None:
-    # Not by the module `traceback`: who the child has become may not be able to read it.
-    sys.__excepthook__(*sys.exc_info())
-    sys.stderr.flush()
-
-
-def _die() -> NoReturn:
-    try:
-        _print_exception()
-    finally:
-        os._exit(1)
-
-
 # ---- before the fork ----
-
-
-def _flush() -> None:
-    """Write what is buffered: else both would."""
-    for file in (sys.stdout, sys.stderr):
-        if file is not None and not getattr(file, "closed", False):
-            file.flush()
 
 
 def _warn_of_threads() -> None:
@@ -281,10 +227,3 @@ def _warn_of_threads() -> None:
             f"fork_pipe() while {others} other threads run: what they have locked stays locked in the child"
         )
         warn(what, RuntimeWarning, 3)
-
-
-def _no_room() -> Exception:
-    import resource
-
-    most = resource.getrlimit(resource.RLIMIT_NPROC)[0]
-    return limit_error(EAGAIN, "fork", "RLIMIT_NPROC", most, None)

@@ -36,7 +36,7 @@ def test_importing_pyipc_brings_nothing_heavy():
 
 CHAPTERS = [
     *("channels", "compat.posix_ipc", "compat.sysv_ipc", "fds", "fifos", "memory", "posix"),
-    *("processes", "signals", "sync", "sysv", "terminals"),
+    *("processes", "signals", "sockets", "sync", "sysv", "terminals"),
 ]
 
 

@@ -22,6 +22,7 @@ CHAPTERS = [
     "pyipc.posix",
     "pyipc.processes",
     "pyipc.signals",
+    "pyipc.sockets",
     "pyipc.sync",
     "pyipc.sysv",
     "pyipc.terminals",

@@ -1,0 +1,46 @@
+"""Clients and servers over TCP, UDP and Unix sockets, on standard `socket.socket` objects.
+
+`connect` and `listen` take an address as text: `tcp://host:port`, `unix:/path`, `unix:@name` of the
+abstract namespace, `fd:` for what systemd hands over. A `Stream` reads and writes under one deadline for a
+whole exchange. A `Server` lets a function, or a program, serve connections: one after the other, in
+threads, in a process for each, or in workers that were forked before; it can be replaced while it runs.
+`query` asks many hosts by UDP at once.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .addresses import address_of as address_of
+    from .connecting import connect as connect
+    from .listening import Listener as Listener
+    from .listening import listen as listen
+    from .server import Served as Served
+    from .server import Server as Server
+
+# All of it makes standard sockets, whose module takes longer to import than this one may.
+_ELSEWHERE = {
+    "Listener": "listening",
+    "Served": "server",
+    "Server": "server",
+    "address_of": "addresses",
+    "connect": "connecting",
+    "listen": "listening",
+}
+
+__all__ = (
+    "Listener",
+    "Served",
+    "Server",
+    "address_of",
+    "connect",
+    "listen",
+)
+
+
+def __getattr__(name: str) -> object:
+    if name in _ELSEWHERE:
+        from importlib import import_module
+
+        value: object = getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,176 @@
+"""Where connections come in: who is let in, who waits, and when nobody may (accept(2))."""
+
+from __future__ import annotations
+
+from collections import deque
+from errno import EAGAIN, EBADF, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK
+from functools import partial
+from select import EPOLLIN
+from time import monotonic_ns
+
+from .record import Served
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from socket import socket
+
+    from ._access import Access
+    from ._loop import Loop
+    from .listening import Listener
+
+_LACKING = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
+_NO_LISTENER = (EBADF, EINVAL, ENOTSOCK)  # any more: somebody has closed it, or shut it down
+_PAUSE_NS = 50_000_000  # until it is tried again what there was no room for
+_LAST_WORD_NS = 1_000_000_000  # for those who have come and not said anything yet, when we leave
+
+
+class Door:
+    """Accepts connections and hands them on, one by one, while nothing keeps it shut.
+
+    Args:
+        loop: What tells when somebody comes.
+        listeners: Where; they do not block from now on.
+        access: Who may come in.
+        most_silent: How many are held that have not said anything yet; 0: nobody has to.
+        serve: Who gets each connection.
+        refuse: Who is told of those that may not come in.
+        events: How to watch the listeners.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        listeners: Sequence[Listener],
+        access: Access,
+        most_silent: int,
+        serve: Callable[[socket, Served], None],
+        refuse: Callable[[Served], None],
+        events: int = EPOLLIN,
+    ) -> None:
+        self._loop = loop
+        self._listeners = list(listeners)
+        self._access = access
+        self._most_silent = most_silent
+        self._serve = serve
+        self._refuse = refuse
+        self._events = events
+        self._silent: dict[int, tuple[socket, Served]] = {}  # in the order in which they came
+        self._ready: deque[tuple[socket, Served]] = deque()  # who has spoken while it was shut
+        self._shut_by = {"not begun"}
+        self._queued: list[Listener] | None = None  # when we leave: where some may be queued yet
+        self._done: Callable[[], object] = bool
+        for listener in listeners:
+            listener.setblocking(False)
+
+    # ---- open and shut ----
+
+    def open(self, reason: str = "not begun") -> None:
+        """That is no reason any more to keep it shut."""
+        if reason not in self._shut_by:
+            return
+        self._shut_by.discard(reason)
+        while self._ready and not self._shut_by:
+            self._serve(*self._ready.popleft())
+        if not self._shut_by:
+            for listener in self._listeners:
+                self._loop.watch(listener, partial(self._come, listener), events=self._events)
+            if self._queued is not None:
+                self._finish_some()
+
+    def shut(self, reason: str) -> None:
+        """Let nobody in, for that reason: they wait in the kernel's queue."""
+        if not self._shut_by:
+            for listener in self._listeners:
+                self._loop.forget(listener)
+        self._shut_by.add(reason)
+
+    # ---- those who come ----
+
+    def _come(self, listener: Listener) -> bool:
+        """Let one in; False if there is none."""
+        try:
+            connection, where = listener.accept()
+        except OSError as problem:
+            if problem.errno in _LACKING and not self._shut_by:
+                self.shut("lacking")
+                self._loop.at(monotonic_ns() + _PAUSE_NS, lambda: self.open("lacking"))
+            elif problem.errno in _NO_LISTENER:
+                raise
+            # Other errors are those of a connection that broke before it was here: its loss.
+            return problem.errno != EAGAIN
+        served = Served(listener.family, where)
+        refused = self._access.refuses(connection)
+        if refused is not None:
+            connection.close()
+            served.end(refused)
+            self._refuse(served)
+        elif self._most_silent:
+            self._let_wait(connection, served)
+        else:
+            self._serve(connection, served)
+        return True
+
+    def _let_wait(self, connection: socket, served: Served) -> None:
+        if len(self._silent) == self._most_silent:
+            self._take(next(iter(self._silent)))[0].close()  # who has said nothing for the longest time
+        number = connection.fileno()
+        self._silent[number] = connection, served
+        self._loop.watch(number, lambda: self._speaks(number))
+
+    def put_back(self, connection: socket, served: Served) -> None:
+        """It could not be served after all: the next time."""
+        self._ready.appendleft((connection, served))
+
+    def _take(self, number: int) -> tuple[socket, Served]:
+        self._loop.forget(number)
+        return self._silent.pop(number)
+
+    def _speaks(self, number: int) -> None:
+        one = self._take(number)
+        if self._shut_by:
+            self._ready.append(one)
+        else:
+            self._serve(*one)
+
+    # ---- the end ----
+
+    def finish(self, done: Callable[[], object]) -> None:
+        """Let in whom the kernel has accepted already, then nobody any more, and call *done*.
+
+        To close a listener breaks the connections that are queued there, though their clients believe to
+        be served.
+        """
+        self._queued, self._done = list(self._listeners), done
+        self._finish_some()
+
+    def _finish_some(self) -> None:
+        assert self._queued is not None
+        while self._queued and not self._shut_by:
+            if not self._come(self._queued[-1]):
+                self._queued.pop()
+        if not self._queued and not self._shut_by & {"full", "lacking"}:
+            self.shut("finished")
+            if self._silent:
+                self._loop.at(monotonic_ns() + _LAST_WORD_NS, self._done_waiting)
+            else:
+                self._done()
+
+    def _done_waiting(self) -> None:
+        self.drop()
+        self._done()
+
+    def drop(self) -> None:
+        """Close those who wait."""
+        self.shut("dropped")
+        for number in list(self._silent):
+            self._take(number)[0].close()
+        while self._ready:
+            self._ready.popleft()[0].close()
+
+    def forget_in_child(self) -> None:
+        """Of a process that was forked: close what is its parent's."""
+        for connection, _ in (*self._silent.values(), *self._ready):
+            connection.close()
+        for listener in self._listeners:
+            listener._let_go_in_child()

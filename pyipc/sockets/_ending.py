@@ -1,0 +1,38 @@
+"""The end of a connection (shutdown(2))."""
+
+from __future__ import annotations
+
+from _socket import MSG_DONTWAIT, SHUT_RDWR, SHUT_WR
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from socket import socket
+
+_PIECE = 65536
+_MOST_PIECES = 64  # of what nobody has read
+
+
+def finish(connection: socket) -> None:
+    """Close it, so that what was written arrives, though some of what came was not read.
+
+    The kernel answers close(2) with a reset while there is something unread, and a reset destroys what
+    the peer has not read yet.
+    """
+    if connection.fileno() < 0:
+        return  # its handler has closed it, or given it away
+    try:
+        connection.shutdown(SHUT_WR)
+        for _ in range(_MOST_PIECES):
+            if not connection.recv(_PIECE, MSG_DONTWAIT):
+                break
+    except OSError:
+        pass  # nothing more is there; or the peer has gone
+    connection.close()
+
+
+def cut(connection: socket) -> None:
+    """Let both sides find their connection at its end, whoever is reading or writing."""
+    try:  # noqa: SIM105 (contextlib takes long to import)
+        connection.shutdown(SHUT_RDWR)
+    except OSError:
+        pass  # it is at its end

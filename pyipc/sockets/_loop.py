@@ -1,0 +1,98 @@
+"""What a server waits for: descriptors and points in time (epoll(7))."""
+
+from __future__ import annotations
+
+import os
+from heapq import heappop, heappush
+from select import EPOLLIN, epoll
+from time import monotonic_ns
+
+from .. import _deadline
+from .._backend import ops
+from .._descriptor import Handle, number_of
+from ..errors import check
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._descriptor import HasNumber
+
+    Call = Callable[[], object]
+
+_MOST_EVENTS = 64
+
+
+class Loop:
+    """Calls what was asked for, once a descriptor is readable or a time has come; one thread turns it."""
+
+    __slots__ = ("_calls", "_count", "_epoll", "_timers")
+
+    def __init__(self) -> None:
+        self._epoll = epoll()
+        self._calls: dict[int, Call] = {}
+        self._timers: list[tuple[int, int, Call]] = []
+        self._count = 0  # of timers: calls have no order
+
+    def watch(self, what: HasNumber, call: Call, *, events: int = EPOLLIN) -> None:
+        """Call that as long as it is readable, or at its end."""
+        number = number_of(what)
+        self._epoll.register(number, events)
+        self._calls[number] = call
+
+    def forget(self, what: HasNumber) -> None:
+        """Do so no more; before it is closed."""
+        number = number_of(what)
+        if self._calls.pop(number, None) is not None:
+            self._epoll.unregister(number)
+
+    def at(self, moment: int, call: Call) -> None:
+        """Call that once, at a moment of CLOCK_MONOTONIC in nanoseconds."""
+        self._count += 1
+        heappush(self._timers, (moment, self._count, call))
+
+    def turn(self) -> None:
+        """Wait for what comes first, and do it."""
+        # Rounded up, epoll(7) has milliseconds: less would be a turn for nothing.
+        wait = max(0.0, _deadline.left(self._timers[0][0])) + 0.001 if self._timers else None
+        for number, _ in self._epoll.poll(wait, _MOST_EVENTS):
+            call = self._calls.get(number)
+            if call is not None:  # else one before it has forgotten it
+                call()
+        while self._timers and self._timers[0][0] <= monotonic_ns():
+            heappop(self._timers)[2]()
+
+    def close(self) -> None:
+        """Wait for nothing more."""
+        self._epoll.close()
+        self._calls.clear()
+        self._timers.clear()
+
+
+class Bell:
+    """Makes itself readable, from whatever thread or signal handler, until it is heard (pipe(2))."""
+
+    __slots__ = ("_reading", "_writing")
+
+    def __init__(self) -> None:
+        self._reading, self._writing = Handle._empty(), Handle._empty()
+        check(ops.now_pipe(False, self._reading, self._writing), "make a pipe")
+
+    def fileno(self) -> int:
+        return self._reading.fileno()
+
+    def ring(self) -> None:
+        """Let it be readable."""
+        try:  # noqa: SIM105 (contextlib takes long to import)
+            os.write(self._writing.fileno(), b"\0")
+        except BlockingIOError:
+            pass  # it is, and how
+
+    def hear(self) -> None:
+        """Let it be readable no more."""
+        os.read(self._reading.fileno(), 65536)
+
+    def close(self) -> None:
+        """Ring no more."""
+        self._reading.close()
+        self._writing.close()

@@ -1,0 +1,170 @@
+"""Sockets that listen, and the names that they take away again (listen(2), unix(7))."""
+
+from __future__ import annotations
+
+import os
+from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST
+from socket import (
+    AF_INET,
+    AF_INET6,
+    AF_UNIX,
+    IPPROTO_IPV6,
+    IPV6_V6ONLY,
+    SO_REUSEADDR,
+    SOCK_STREAM,
+    SOL_SOCKET,
+    SOMAXCONN,
+    socket,
+)
+
+from .. import _deadline, _unix_path
+from ..errors import error
+from .activation import activated_socket
+from .addresses import Address, text_of
+from .resolving import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..errors import IPCError
+
+_BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
+
+
+class Listener(socket):
+    """A standard socket that listens; closing it removes the path that it was bound to, if it still is there.
+
+    What `accept()` gives is a plain `socket.socket`. After `detach()`, and in a forked child, nothing is
+    removed.
+    """
+
+    _bound: _unix_path.BoundPath | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where it listens, as `connect()` takes it: with the port that the kernel chose."""
+        if self._bound is not None:
+            return f"unix:{os.fsdecode(self._bound.path)}"
+        return text_of(self.family, SOCK_STREAM, self.getsockname())
+
+    def close(self) -> None:
+        """Close it, and remove its path.
+
+        Raises:
+            AccessError, TimedOutError: As of `unlink`: the directory may not be written, or is locked.
+        """
+        super().close()
+        if self._bound is not None:
+            self._bound.remove()
+
+    def _let_go_in_child(self) -> None:
+        """Of a process that was forked: close it; the path is its parent's."""
+        super().close()
+        if self._bound is not None:
+            self._bound.remove()  # which only lets go, here
+
+    def _unbind(self) -> None:
+        """Leave the path to somebody else, who has the socket too."""
+        if self._bound is not None:
+            self._bound.leave()
+            self._bound = None
+
+
+def listen(
+    address: str, *, backlog: int = _BACKLOG, mode: int = 0o600, timeout: float | None = 5.0
+) -> Listener:
+    """Listen: a standard socket, to accept(2) from, or for a `Server`.
+
+    Args:
+        address: `tcp://host:port`: of a name with several addresses the first that is this machine's, of
+            IPv4 before IPv6; `tcp://:port` is all addresses, of both; port 0 is one that the kernel
+            chooses. `unix:/path`: taken over from the dead, never from the living, and of any length.
+            `unix:@name`, which anybody on the machine may connect to: see `Server(allow=)`. `fd:`, `fd:3` or
+            `fd:name`: what systemd has opened for us (sd_listen_fds(3)).
+        backlog: How many may be connected before they are accepted; the kernel cuts it to
+            /proc/sys/net/core/somaxconn.
+        mode: The permissions of a Unix path, exactly and from its first moment; who may write may connect.
+        timeout: How many seconds to wait for others who bind in the same directory, or for a name server.
+
+    Raises:
+        AlreadyExistsError: Somebody listens there; or the path is something else than a socket.
+        AccessError: The port or the path may not be had.
+        NotFoundError: There is no such directory, host or service; nothing was opened for us.
+        TimedOutError: It took too long.
+    """
+    where = Address(address)
+    where.expect("tcp", "unix", "abstract", "fd")
+    if not isinstance(backlog, int) or not 0 <= backlog < 1 << 31:
+        raise ValueError(f"backlog is 0..2**31-1, not {backlog!r}")
+    deadline = _deadline.by(timeout)
+    doing = f"listen at {address}"
+    if where.kind == "fd":
+        return _own(activated_socket(where.name, doing))
+    if where.kind == "unix":
+        return _listen_at_path(where.name, backlog, mode, timeout)
+    if where.kind == "abstract":
+        return _listen_at(AF_UNIX, b"\0" + os.fsencode(where.name), backlog, doing)
+    if not where.host:
+        return _listen_everywhere(where, backlog, deadline, doing)
+    found = resolve(where.host, where.port, SOCK_STREAM, deadline, doing, passive=True)
+    problem: OSError | None = None
+    for family, target in sorted(found, key=lambda one: one[0] != AF_INET):
+        try:
+            return _listen_at(family, target, backlog, doing)
+        except OSError as one:
+            problem = problem or one
+    assert problem is not None  # nothing found would have been raised
+    raise problem
+
+
+def _own(sock: socket) -> Listener:
+    """The same socket, as a `Listener`."""
+    listener = Listener(fileno=os.dup(sock.fileno()))
+    sock.close()
+    listener.setblocking(True)
+    return listener
+
+
+def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -> Listener:
+    listener = Listener(AF_UNIX, SOCK_STREAM)
+    try:
+        listener._bound = _unix_path.bind(listener, path, mode=mode, backlog=backlog, timeout=timeout)
+        return listener
+    except BaseException:  # a signal handler's too
+        listener.close()
+        raise
+
+
+def _listen_everywhere(where: Address, backlog: int, deadline: int, doing: str) -> Listener:
+    found = dict(resolve("", where.port, SOCK_STREAM, deadline, doing, passive=True))
+    if AF_INET6 in found:
+        try:
+            return _listen_at(AF_INET6, found[AF_INET6], backlog, doing, both=True)
+        except OSError as problem:
+            if problem.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL) or AF_INET not in found:
+                raise
+    return _listen_at(AF_INET, found[AF_INET], backlog, doing)
+
+
+def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = False) -> Listener:
+    listener = Listener(family, SOCK_STREAM)
+    try:
+        if family != AF_UNIX:
+            listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # of connections that are over, not of listeners
+        if family == AF_INET6:
+            listener.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, not both)
+        listener.bind(target)
+        listener.listen(backlog)
+        return listener
+    except OSError as problem:
+        listener.close()
+        raise _refused(problem, doing) from problem
+    except BaseException:  # a signal handler's
+        listener.close()
+        raise
+
+
+def _refused(problem: OSError, doing: str) -> IPCError:
+    number = problem.errno or 0
+    return error(EEXIST if number == EADDRINUSE else number, doing)

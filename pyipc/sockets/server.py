@@ -1,0 +1,268 @@
+"""Servers: who comes in, who serves it, and how all of it ends (docs/design/servers.md)."""
+
+from __future__ import annotations
+
+import os
+from _signal import SIGINT, SIGTERM, signal
+from _socket import AF_UNIX
+from threading import current_thread, main_thread
+
+from .. import _deadline
+from ..errors import ClosedError
+from ..signals import handling
+from ._access import Access
+from ._loop import Bell, Loop
+from ._model import Job
+from .listening import Listener, listen
+from .record import Served
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+    from typing import Any, Union
+
+    from ..processes import Command
+    from ._model import Handler, Model
+
+    Where = Union[str, Listener]
+
+__all__ = ("Served", "Server")
+
+_SERVED_AT_ONCE = 64
+_ENDED_BY_SIGTERM = 128 + SIGTERM
+
+
+class Server:
+    """Serves connections, until it is told to stop.
+
+    It listens from the beginning, and serves while `serve()` runs. The end of its block closes the listeners
+    and removes their paths.
+
+    Args:
+        address: Where to listen, as for `listen()`; or a `Listener`, or several of both. It is the
+            server's from now on.
+        handler: A function, that is given each connection, a standard socket, which is closed when it
+            returns; or a `processes.Command`, whose standard input and output the connection is.
+        model: Who serves:
+
+            - "serial": the thread that calls `serve()`, one connection after the other.
+            - "thread": threads of this process.
+            - "fork": a child of fork(2) for each connection. A `Command` has a process for each anyway.
+            - "prefork": children that were forked before, and accept for themselves.
+            - "dispatch": children that were forked before, to whom the connections are passed, so that
+              it is known here which child has which.
+        concurrency: How many connections are served at once; others wait in the kernel's queue. None
+            is 64, and as many children as there are processors for "prefork" and "dispatch".
+        timeout: How many seconds a connection may take. After that it is cut, and its child killed.
+        drain: How many seconds those that are being served have to end, once `stop()` was called.
+        silent: How many connections are held that have not said anything yet, without a thread or child
+            for any of them; if one more comes, the first is closed. 0, for protocols in which the server
+            speaks first, gives each to the handler at once.
+        allow: Which users may connect, names or uids, by the kernel's word (SO_PEERCRED): of Unix sockets
+            only. None is everybody whom the socket's mode lets.
+        allow_groups: Members of which groups may, besides.
+        mode: The permissions of a Unix path.
+        log: Called with a `Served` for each connection that was served, or refused; in whatever thread or
+            process that was. Without it, failures are printed to `sys.stderr`, but for clients who have gone.
+
+    Raises:
+        AlreadyExistsError: Somebody listens there; and whatever else `listen()` raises.
+    """
+
+    def __init__(
+        self,
+        address: Where | Sequence[Where],
+        handler: Handler | Command,
+        *,
+        model: str = "thread",
+        concurrency: int | None = None,
+        timeout: float | None = None,
+        drain: float | None = 30.0,
+        silent: int = 0,
+        allow: Iterable[str | int] | None = None,
+        allow_groups: Iterable[str | int] | None = None,
+        mode: int = 0o600,
+        log: Callable[[Served], object] | None = None,
+    ) -> None:
+        _deadline.valid(timeout)
+        _deadline.valid(drain)
+        make, most = _model(model, handler, concurrency)
+        access = Access(allow, allow_groups)
+        self._pid = os.getpid()
+        self._drain = drain
+        self._stops = 0
+        self._over = self._served = False
+        self._bell: Bell | None = None
+        self.listeners = _listeners(address, mode, access.asks)
+        try:
+            self._bell = Bell()
+            self._model: Model = make(
+                Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
+            )
+        except BaseException:  # a signal handler's too
+            self.close()
+            raise
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens, as `connect()` takes it, with ports that the kernel chose."""
+        return [str(listener.address) for listener in self.listeners]
+
+    @property
+    def address(self) -> str:
+        """The first of them."""
+        return self.addresses[0]
+
+    # ---- serving ----
+
+    def serve(self) -> None:
+        """Serve, until `stop()`; once.
+
+        In the main thread, SIGTERM is a call of `stop()`, for as long as this runs. When it comes back, or an
+        exception such as KeyboardInterrupt ends it, all children have ended.
+
+        Raises:
+            ClosedError: The server was closed, or has served before.
+        """
+        if self._served or self._bell is None:
+            raise ClosedError(9, "the server has served, or was closed")
+        self._served = True
+        if current_thread() is main_thread():
+            with handling(SIGTERM, self._on_sigterm):
+                self._serve()
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        assert self._bell is not None
+        self._loop = Loop()
+        try:
+            self._loop.watch(self._bell, self._told)
+            self._model.begin(self._loop)
+            while not self._over:
+                self._loop.turn()
+        finally:
+            self._model.end()
+            self._loop.close()
+
+    def stop(self) -> None:
+        """Serve nobody any more but those who are connected; a second call ends those at once, too.
+
+        From any thread or signal handler. `serve()` comes back when all were served, or when `drain` seconds
+        are over.
+        """
+        self._stops += 1
+        if self._bell is not None:
+            self._model.told(self._stops)
+            self._bell.ring()
+
+    def _told(self) -> None:
+        assert self._bell is not None
+        self._bell.hear()
+        if self._stops == 1:
+            if self._drain is not None:
+                self._loop.at(_deadline.after(self._drain), self._end)
+            self._model.finish(self._end)
+        elif self._stops:
+            self._end()
+
+    def _end(self) -> None:
+        self._over = True
+
+    # ---- processes ----
+
+    def _on_sigterm(self, number: int, frame: object) -> None:
+        self.stop()
+
+    def _become_child(self, first: Callable[[], object]) -> None:
+        """What a child has to give up; and what SIGTERM calls, which may be meant for all of us: at first."""
+        times = 0
+
+        def term(number: int, frame: object) -> None:
+            nonlocal times
+            times += 1
+            if times > 1:
+                os._exit(_ENDED_BY_SIGTERM)
+            first()
+
+        signal(SIGTERM, term)
+        signal(SIGINT, _ignore)
+        self._loop.close()
+        assert self._bell is not None
+        self._bell.close()
+
+    # ---- the end ----
+
+    def close(self) -> None:
+        """Close the listeners, and remove their paths. Stop before."""
+        for listener in self.listeners:
+            listener.close()
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<server at {', '.join(self.addresses) if self._bell else 'nowhere: closed'}>"
+
+
+def _ignore(number: int, frame: object) -> None:
+    """Not SIG_IGN, which programs would inherit."""
+
+
+def _model(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[Job], Model], int]:
+    """What makes it, and how many it serves at once."""
+    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
+        raise ValueError(f"concurrency is at least 1, not {concurrency!r}")
+    if hasattr(handler, "commands"):
+        from ._children import Programs
+
+        if len(handler.commands) != 1:
+            raise ValueError("a connection is for one program, not for a pipeline")
+        return Programs, concurrency or _SERVED_AT_ONCE
+    if not callable(handler):
+        raise TypeError(f"a function or a Command serves, not {handler!r}")
+    if name == "serial":
+        from ._inside import Serial
+
+        return Serial, 1
+    if name == "thread":
+        from ._inside import Threads
+
+        return Threads, concurrency or _SERVED_AT_ONCE
+    if name == "fork":
+        from ._children import Forks
+
+        return Forks, concurrency or _SERVED_AT_ONCE
+    if name in ("prefork", "dispatch"):
+        from ._workers import Dispatch, Prefork
+
+        most = concurrency or len(os.sched_getaffinity(0))
+        return Prefork if name == "prefork" else Dispatch, most
+    raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')
+
+
+def _listeners(given: Where | Sequence[Where], mode: int, needs_unix: bool) -> list[Listener]:
+    several = [given] if isinstance(given, (str, Listener)) else list(given)
+    if not several:
+        raise ValueError("a server listens somewhere")
+    opened: list[Listener] = []
+    try:
+        for one in several:
+            listener = listen(one, mode=mode) if isinstance(one, str) else one
+            opened.append(listener)
+            if needs_unix and listener.family != AF_UNIX:
+                raise ValueError("who connects, the kernel tells of Unix sockets only")
+        return opened
+    except BaseException:  # a signal handler's too
+        for listener in opened:
+            listener.close()
+        raise
