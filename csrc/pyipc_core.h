@@ -376,7 +376,7 @@ int pyipc_now_pidfd_send(const int32_t *fd, int signal_number);
 int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit);
 int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record);
 int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record);
-int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit);
+int pyipc_now_child_exit(const struct pyipc_exit *record);
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd);
 int pyipc_now_child_status(int pid, int reap, struct pyipc_exit *ret_exit);
 

@@ -423,9 +423,9 @@ class SpawnOps(Protocol):
     def spawn(
         self,
         into: Any,
-        paths: Sequence[bytes],
-        words: Sequence[bytes],
-        variables: Sequence[bytes],
+        paths: bytes,
+        words: bytes,
+        variables: bytes,
         directory: Optional[bytes],
         moves: dict[int, int],
         flags: int,
@@ -437,6 +437,7 @@ class SpawnOps(Protocol):
     ) -> Union[int, tuple[int, str]]:
         """A child's pid, who is the program by now; or `-errno`, and at which step.
 
+        *paths*, *words* and *variables* are strings one after another, each with its NUL.
         Its pidfd goes *into* a handle. *moves* says which of our descriptors become which of its own, and
         it has no others but 0, 1 and 2. The steps, in this order: "clone", "descriptors", "session", "group",
         "terminal" (descriptor 0 becomes its controlling one), "user" (verified), "directory", "parent" (whose

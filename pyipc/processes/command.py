@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .. import _deadline
 from .._backend import ops
 from .._descriptor import Handle, number_of
 from .._privileges import resolve
@@ -72,13 +73,12 @@ class Runnable:
         """
         commands = self.commands
         if input is output is None and len(commands) == 1 and commands[0].stderr is None:
-            exits = _run_alone(commands[0], timeout)
-        else:
-            running = _start(Running, self, input, output=output)
-            try:
-                exits = running.wait(timeout)
-            finally:
-                running.close()
+            return _run_alone(commands[0], timeout)
+        running = _start(Running, self, input, output=output)
+        try:
+            exits = running.wait(timeout)
+        finally:
+            running.close()
         check_ends(commands, exits)
         return exits
 
@@ -340,16 +340,18 @@ class _Starting:
 
 
 def _run_alone(command: Command, timeout: float | None) -> tuple[Exit, ...]:
-    """One that has no pipe of ours. What Python does is cold in the caches after each program: it does little."""
+    """One that has no pipe of ours. After each program Python is cold in the caches: so little of it."""
     child = Child.unborn()
     try:
         _spawn(child, command, {}, None)
-        exits = (child.wait(timeout),)
+        end = child.wait_until(_deadline.by(timeout))
         child.close()
     except BaseException:  # a signal handler's, too
         each((child.end, child.close))
         raise
-    return exits
+    if end.status not in command.ok:
+        check_ends((command,), (end,))
+    return (end,)
 
 
 def _spawn(child: Child, command: Command, descriptors: dict[int, int], group: int | None) -> None:
