@@ -359,6 +359,7 @@ int pyipc_fifo_watch(const char *path, int32_t *ret_fd);
 
 int pyipc_pty_open(int32_t *ret_fd);
 int pyipc_pty_peer(const int32_t *master, int32_t *ret_fd);
+int pyipc_pty_look(int number, int64_t deadline_ns);
 int pyipc_now_pty_read(const int32_t *master, char *buffer, int size);
 int64_t pyipc_now_pty_write(const int32_t *master, const char *data, uint64_t size);
 

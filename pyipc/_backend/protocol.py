@@ -406,10 +406,13 @@ class TerminalOps(Protocol):
     def pty_peer(self, into: Any, master: Any) -> int:
         """The terminal of this master; it becomes nobody's controlling terminal by this."""
 
+    def pty_look(self, number: int, deadline: int) -> int:
+        """Whether a master is readable, looked for while to sleep would take longer; 0 may be wrong."""
+
     def now_pty_read(self, master: Any) -> Union[int, bytes]:
         """What was written there; -EAGAIN if nothing was, b"" if nobody has it open any more."""
 
-    def now_pty_write(self, master: Any, data: Any) -> int:
+    def now_pty_write(self, master: Any, data: bytes) -> int:
         """Type so many of these bytes; -EAGAIN if there is no room, -EPIPE if nobody has it open."""
 
 
