@@ -154,13 +154,13 @@ def test_it_has_what_it_was_given_and_nothing_else(backend, owner, tmp_path):
         for number in range(50, 90):
             os.dup2(file.fileno(), number)  # inheritable
         try:
-            script = "readlink /proc/$$/fd/0; test -e /proc/$$/fd/50 || echo no 50; ls /proc/$$/fd | wc -l"
+            script = "readlink /proc/$$/fd/0; test -e /proc/$$/fd/50 || echo no 50; set -- /proc/$$/fd/*; echo $#"
             said = what_it_says(backend, owner, script, moves={0: file.fileno(), 70: 70})
         finally:
             for number in range(50, 90):
                 os.close(number)
     assert said[:2] == [str(tmp_path / "file"), "no 50"]
-    assert 4 <= int(said[2]) <= 5  # the shell may have one of its own
+    assert 4 <= int(said[2]) <= 5  # the shell's look takes one of its own
 
 
 def test_a_number_may_become_another(backend, owner, tmp_path):
