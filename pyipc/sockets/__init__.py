@@ -9,30 +9,39 @@ threads, in a process for each, or in workers that were forked before; it can be
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .activation import activated as activated
+    from .activation import notify as notify
     from .addresses import address_of as address_of
     from .connecting import connect as connect
     from .listening import Listener as Listener
     from .listening import listen as listen
     from .server import Served as Served
     from .server import Server as Server
+    from .stream import Stream as Stream
 
 # All of it makes standard sockets, whose module takes longer to import than this one may.
 _ELSEWHERE = {
     "Listener": "listening",
     "Served": "server",
     "Server": "server",
+    "Stream": "stream",
+    "activated": "activation",
     "address_of": "addresses",
     "connect": "connecting",
     "listen": "listening",
+    "notify": "activation",
 }
 
 __all__ = (
     "Listener",
     "Served",
     "Server",
+    "Stream",
+    "activated",
     "address_of",
     "connect",
     "listen",
+    "notify",
 )
 
 
