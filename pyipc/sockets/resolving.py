@@ -41,7 +41,7 @@ def resolve(host: str, port: str, kind: int, deadline: int, doing: str, *, passi
     except _socket.gaierror as problem:
         if problem.errno == _socket.EAI_SERVICE:
             raise _not_found(problem, doing) from None
-    except UnicodeError as problem:  # of the codec idna: a label that is too long, or not there
+    except UnicodeError as problem:  # of the codec idna: a label that is too long, or surrogates
         raise error(ENOENT, f"{doing}: no name of a host") from problem
     try:
         if deadline == _deadline.FOREVER:
@@ -52,7 +52,9 @@ def resolve(host: str, port: str, kind: int, deadline: int, doing: str, *, passi
 
 
 def _look(host: str, port: str, kind: int, flags: int) -> Found:
-    found = _socket.getaddrinfo(host or None, port, _socket.AF_UNSPEC, kind, 0, flags)
+    # As bytes: of text, even of ASCII, the codec idna is asked, whose import takes milliseconds, and files.
+    name = host.encode() if host.isascii() else host
+    found = _socket.getaddrinfo(name or None, port, _socket.AF_UNSPEC, kind, 0, flags)
     return [(family, where) for family, _, _, _, where in found]
 
 

@@ -112,7 +112,7 @@ def test_garbage_is_an_address_or_a_value_error(text):
     assert address.kind in ("tcp", "udp", "unix", "abstract", "fd")
 
 
-@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".org", ".x"])
+@pytest.mark.parametrize("host", ["é..b", "é" * 64, "\ud800"])
 @pytest.mark.parametrize("call", [sockets.connect, sockets.listen])
 def test_a_host_that_can_have_no_name_is_not_asked_for(call, host):
     with pytest.raises(pyipc.NotFoundError, match=r"no name of a host"):
