@@ -14,12 +14,9 @@ from ..errors import error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from typing import TypeVar
+    from collections.abc import Iterable
 
     from .._descriptor import HasNumber
-
-    Made = TypeVar("Made", bound=socket)
 
 _FIRST = 3  # SD_LISTEN_FDS_START
 
@@ -58,13 +55,10 @@ def activated() -> list[tuple[str, int]]:
     return found
 
 
-def activated_socket(which: str, doing: str, make: Callable[..., Made]) -> Made:
-    """One of them by its name or number; "" is the first that was not taken yet.
+def activated_number(which: str, doing: str) -> int:
+    """The number of one of them, a socket, by its name or number; "" is the first that was not taken yet.
 
-    Args:
-        which: Its name or number.
-        doing: What for, for errors.
-        make: The class of sockets to make of it.
+    Whoever makes a socket of it that he will close says so: `take(number)`.
 
     Raises:
         NotFoundError: There is none.
@@ -74,10 +68,13 @@ def activated_socket(which: str, doing: str, make: Callable[..., Made]) -> Made:
         if which in ("", name, str(number)):
             if not S_ISSOCK(os.fstat(number).st_mode):
                 raise error(ENOTSOCK, f"{doing}: descriptor {number} is none")
-            made = make(fileno=number)
-            _taken.add(number)
-            return made
+            return number
     raise error(ENOENT, f"{doing}: nothing of that name was opened for this process (LISTEN_FDS)")
+
+
+def take(number: int) -> None:
+    """It is somebody's from now on."""
+    _taken.add(number)
 
 
 def notify(state: str, descriptors: Iterable[HasNumber] = (), *, timeout: float | None = 5.0) -> bool:

@@ -20,7 +20,7 @@ from socket import (
 
 from .. import _deadline, _unix_path
 from ..errors import IPCError, error
-from .activation import activated_socket
+from .activation import activated_number, take
 from .addresses import Address, text_of
 from .resolving import resolve
 
@@ -126,16 +126,14 @@ def listen(
 
 
 def _listen_at_activated(name: str, doing: str) -> Listener:
-    listener = activated_socket(name, doing, Listener)
-    try:
-        if listener.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):
-            listener.setblocking(True)
-            return listener
-    except BaseException:  # a signal handler's too
-        listener.close()
-        raise
-    listener.close()
-    raise error(EINVAL, f"{doing}: that socket does not listen")
+    number = activated_number(name, doing)
+    listener = Listener(fileno=number)
+    if not listener.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):
+        listener.detach()
+        raise error(EINVAL, f"{doing}: descriptor {number} does not listen")
+    take(number)
+    listener.setblocking(True)
+    return listener
 
 
 def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -> Listener:
