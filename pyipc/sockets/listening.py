@@ -63,6 +63,10 @@ class Listener(socket):
         self._unbind()
         return super().detach()
 
+    def _close_socket(self) -> None:
+        """Refuse who comes from now on; the path goes with `close()`."""
+        super().close()
+
     def _let_go_in_child(self) -> None:
         """Of a process that was forked: close it; the path is its parent's."""
         super().close()
