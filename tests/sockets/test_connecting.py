@@ -266,19 +266,28 @@ def connect_to_nobody(say, hear):
 
     with socket.socket() as sock:
         fcntl.ioctl(sock, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
-    with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as file:
-        file.write("5000 5001")
+
+    def choose_from(ports):
+        with open("/proc/sys/net/ipv4/ip_local_port_range", "w") as file:
+            file.write(f"{ports[0]} {ports[-1]}")
+        return ports
+
     met = [0, 0]
-    for port in 5000, 5001:
-        for _ in range(20):
-            with socket.socket() as sock:
-                met[0] += sock.connect_ex(("127.0.0.1", port)) == 0
-            try:
-                sockets.connect(f"tcp://127.0.0.1:{port}", 5).close()
-                met[1] += 1
-            except pyipc.IPCError:
-                pass
+    for port in choose_from((5000, 5001)):
+        with socket.socket() as sock:
+            met[0] += sock.connect_ex(("127.0.0.1", port)) == 0
+    for port in choose_from((6000, 6001)):  # the others are in TIME_WAIT
+        try:
+            sockets.connect(f"tcp://127.0.0.1:{port}", 5).close()
+            met[1] += 1
+        except pyipc.PeerGoneError:
+            pass
     say(met)
+
+
+def test_who_was_reset_already_has_not_met_himself():
+    with socket.socket() as sock:
+        assert not connecting._has_met_itself(sock)
 
 
 def test_nobody_meets_himself(child):

@@ -104,12 +104,28 @@ def test_without_ipv6_everywhere_is_ipv4(monkeypatch):
         assert listener.address.startswith("tcp://0.0.0.0:")
 
 
-def test_of_a_name_that_is_taken_no_other_address_is_tried():
+@needs_ipv6
+def test_of_a_name_that_is_taken_no_other_address_is_tried(monkeypatch):
     """Else a second server would start, that nobody finds."""
-    with sockets.listen("tcp://localhost:0") as listener:
-        assert listener.family == socket.AF_INET
+    from pyipc.sockets import listening
+
+    with sockets.listen("tcp://127.0.0.1:0") as listener:
+        here = [(socket.AF_INET6, ("::1", port_of(listener), 0, 0)), (socket.AF_INET, listener.getsockname())]
+        monkeypatch.setattr(listening, "resolve", lambda *_, **__: here)
         with pytest.raises(pyipc.AlreadyExistsError, match=r"tcp://localhost:"):
             sockets.listen(f"tcp://localhost:{port_of(listener)}")
+
+
+def test_of_a_name_the_first_address_that_is_ours(monkeypatch):
+    from pyipc.sockets import listening
+
+    found = [(socket.AF_INET, ("192.0.2.1", 0)), (socket.AF_INET, ("127.0.0.1", 0))]
+    monkeypatch.setattr(listening, "resolve", lambda *_, **__: found)
+    with sockets.listen("tcp://several:0") as listener:
+        assert listener.address.startswith("tcp://127.0.0.1:")
+        found.pop()
+        with pytest.raises(pyipc.IPCError, match=r"tcp://several:"):
+            sockets.listen("tcp://several:0")
 
 
 def test_an_address_that_is_not_ours():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import signal
@@ -206,23 +207,26 @@ def test_it_does_not_matter_in_which_pieces_it_comes(chunks, calls):
         assert stream.read_all(1 << 20) == model.data
 
 
-def test_its_time_is_linear_in_what_comes(pair):
-    """A line of many pieces: to search it anew, or to move it, for each of them would take minutes."""
-    stream, theirs = pair
-    size = 2_000_000
+class Fed(sockets.Stream):
+    """Has these pieces in place of what the kernel gives."""
 
-    def write():
-        for _ in range(size // 20):
-            theirs.sendall(b"x" * 20)
-        theirs.sendall(b"\n" + b"short\n" * 200_000)
-        theirs.close()
+    __slots__ = ("pieces",)
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    stream.restart(30)
-    lines = [len(line) for line in stream.lines(max_size=size + 1)]
-    writer.join()
-    assert lines == [size + 1] + [6] * 200_000
+    def _receive(self, size):
+        return next(self.pieces, b"")
+
+
+def test_its_time_is_linear_in_what_comes():
+    """To search a line anew, or to move it, for each of its pieces would take minutes."""
+    ours, theirs = socket.socketpair()
+    with Fed(ours) as stream, theirs:
+        stream.pieces = itertools.chain(
+            itertools.repeat(b"x" * 8, 500_000), [b"\n"], itertools.repeat(b"short\n" * 10_000, 20)
+        )
+        began = time.thread_time()
+        lines = [len(line) for line in stream.lines(max_size=5_000_000)]
+        assert time.thread_time() - began < 10
+        assert lines == [4_000_001] + [6] * 200_000
 
 
 # ---- writing ----
@@ -251,7 +255,7 @@ def test_more_than_fits_is_written_while_the_other_reads(pair):
     assert stream.read_all(100) == b"read it"
 
 
-def test_a_peer_that_has_gone_is_an_error_and_no_signal(pair, child):
+def test_a_peer_that_has_gone_is_an_error_and_no_signal(pair):
     stream, theirs = pair
     theirs.close()
     before = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -421,6 +425,31 @@ def test_what_a_signal_handler_raises_comes_through(pair, handling, kind, own):
     assert stream.read_line() == b"x\n"
 
 
+class Struck(socket.socket):
+    """A signal comes whenever it is used."""
+
+    def recv(self, *arguments):
+        signal.raise_signal(signal.SIGALRM)
+        return super().recv(*arguments)
+
+    def send(self, *arguments):
+        signal.raise_signal(signal.SIGALRM)
+        return super().send(*arguments)
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.EBADF, errno.ETIMEDOUT])
+def test_an_oserror_of_a_handler_is_not_taken_for_the_kernels(handling, number):
+    def strike(*_):
+        raise OSError(number, "the handler's")
+
+    handling(signal.SIGALRM, strike)
+    ours, theirs = socket.socketpair()
+    with sockets.Stream(Struck(fileno=ours.detach()), 10) as stream, theirs:
+        for call in stream.read, lambda: stream.write(b"x"):
+            with pytest.raises(OSError, match="the handler's"):
+                call()
+
+
 @pytest.mark.needs("signals")
 def test_a_deadline_of_signals_ends_it_too(pair):
     stream, _ = pair
@@ -438,6 +467,7 @@ def test_close_in_another_thread_ends_a_wait(pair, waiter, until, call):
     waiting = waiter(lambda: getattr(stream, call)(*[bytes(LONG * 10)] * (call == "write")))
     until(lambda: stream._waiting)
     stream.close()
+    assert not stream._waiting
     waiting.join(20)
     assert isinstance(waiting.outcome, pyipc.ClosedError)
     assert hasattr(waiting.outcome, "characters_written") == (call == "write")
