@@ -173,7 +173,7 @@ class _Asking:
         if late:
             for text in list(self.hosts):
                 self._settle(text, error(ETIMEDOUT if self._deadline else EAGAIN, f"ask {text}"))
-        elif not self._outcomes:
+        elif not self._outcomes and (self._full or not self._to_send):
             self._wait()
 
     def outcomes(self) -> list[tuple[str, Outcome]]:

@@ -41,14 +41,14 @@ def resolve(host: str, port: str, kind: int, deadline: int, doing: str, *, passi
     except _socket.gaierror as problem:
         if problem.errno in (_socket.EAI_SERVICE,):
             raise _not_found(problem, doing) from None
+    except UnicodeError as problem:  # of the codec idna: a label that is too long
+        raise error(ENOENT, f"{doing}: no name of a host") from problem
     try:
         if deadline == _deadline.FOREVER:
             return _look(host, port, kind, flags)
         return _look_until(deadline, host, port, kind, flags, doing)
     except _socket.gaierror as problem:
         raise _not_found(problem, doing) from problem
-    except UnicodeError as problem:  # of the codec idna: a label that is too long
-        raise error(ENOENT, f"{doing}: no name of a host") from problem
 
 
 def _look(host: str, port: str, kind: int, flags: int) -> Found:
