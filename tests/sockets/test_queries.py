@@ -24,8 +24,7 @@ def closed_port():
     """A port of 127.0.0.1 that nobody is given."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
         one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
-    return port
+        return one.getsockname()[1]
 
 
 @pytest.fixture
