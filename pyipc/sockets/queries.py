@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from errno import EAFNOSUPPORT, EAGAIN, EMSGSIZE, ENOBUFS, ETIMEDOUT
-from select import POLLIN, POLLOUT, poll
+from select import POLLERR, POLLIN, POLLOUT, poll
 from socket import (
     AF_INET6,
     IPPROTO_IP,
@@ -222,8 +222,13 @@ class _Asking:
     def _send(self) -> None:
         """Send to whom it has to be, as long as there is room and time."""
         self._full = 0
-        sent = 0
-        while self._to_send and (not self._deadline or monotonic_ns() < self._deadline):
+        tries = 0
+        while self._to_send:
+            if tries % _BATCH == 0:
+                self._receive()
+                if self._deadline and monotonic_ns() >= self._deadline:
+                    return
+            tries += 1
             host, target = self._to_send[0]
             if target in self._asked:
                 self._asked[target].append(host)
@@ -237,10 +242,7 @@ class _Asking:
                 self._asked[target] = [host]
                 if number:
                     self._answered(target, number)
-                sent += 1
             self._to_send.popleft()
-            if sent % _BATCH == 0:
-                self._receive()
 
     def _send_to(self, target: Target) -> int:
         """0, or the errno of why it cannot be sent."""
@@ -296,7 +298,6 @@ class _Asking:
                 target = family, where
                 if target in self._asked:
                     self._answered(target, bytes(memoryview(self._buffer)[:size]))
-            self._read_refusals(sock)
 
     def _read_refusals(self, sock: socket) -> int:
         """How many there were (MSG_ERRQUEUE); each comes with whom its datagram was for."""
@@ -323,12 +324,11 @@ class _Asking:
 
     def _tell(self, host: _Host, answer: bytes | int) -> None:
         """Its answer, or the errno of its refusal."""
-        doing = f"ask {host.text}"
         if isinstance(answer, int):
-            host.problem = _failed(answer, doing, len(self._request))
+            host.problem = _failed(answer, f"ask {host.text}", len(self._request))
             self._ask_next(host)
         elif len(answer) > self._max_size:
-            doing += ", whose answer is longer"
+            doing = f"ask {host.text}, whose answer is longer"
             self._settle(host.text, limit_error(EMSGSIZE, doing, "max_size", self._max_size, None))
         else:
             self._settle(host.text, answer)
@@ -344,7 +344,11 @@ class _Asking:
             poller.register(self._names, POLLIN)
         left = -(-(self._deadline - monotonic_ns()) // 10**6)
         # Nothing tells when a device has room in its queue again.
-        poller.poll(1 if self._full == ENOBUFS else max(0, min(left, _LONGEST_POLL * 1000)))
+        most = 1 if self._full == ENOBUFS else max(0, min(left, _LONGEST_POLL * 1000))
+        ready = dict(poller.poll(most))
+        for sock in self._sockets.values():
+            if ready.get(sock.fileno(), 0) & POLLERR:  # as long as there is a refusal
+                self._read_refusals(sock)
 
 
 def _failed(number: int, doing: str, size: int) -> IPCError:
