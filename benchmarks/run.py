@@ -26,15 +26,15 @@ from imports import rows as imports
 from memory import rows as memory
 from posix_objects import rows as posix
 from processes import rows as processes
-from sockets import udp_rows as udp
+from sockets import datagrams, servers
 from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
 from terminals import rows as terminals
 
 CHAPTERS = (
-    *(sysv, posix, fds, memory, processes, sync, sync_values, channels),
-    *(udp, compat, compat_posix, terminals, imports),
+    *(sysv, posix, fds, memory, processes, servers, datagrams, sync, sync_values, channels),
+    *(compat, compat_posix, terminals, imports),
 )
 
 # Set by isolate(): the IPC namespace we came from.
