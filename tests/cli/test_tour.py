@@ -77,6 +77,7 @@ NEEDS = {
     "A path has one server": None,
     "A worker is killed": None,
     "SIGTERM drains": None,
+    "Many hosts at once": None,
 }
 WITH_PERL = (
     *("Shared memory, byte for byte", "Take and give", "Messages by type", "A text for each reader"),

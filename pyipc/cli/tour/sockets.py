@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 TITLE = "Sockets: clients, servers, and their ends"
 
 _PATIENCE = 0.15  # seconds, for one who is slow on purpose
+_HOSTS = 20
+_SILENCE = 0.25  # seconds, in which all of them answer on a busy machine too
 
 
 class _Serving:
@@ -152,6 +154,23 @@ def _is_refused(stage: Stage, address: str) -> bool:
     return False
 
 
+def ask_many(stage: Stage) -> None:
+    """Ask many by UDP, of whom one is silent and one is not there."""
+    other = stage.python(others.answer_datagrams, _HOSTS + 1)
+    *hosts, silent = [other.hear() for _ in range(_HOSTS + 1)]
+    with sockets.bind("udp://127.0.0.1:0") as port:
+        nobody = sockets.address_of(port)
+    began = time.monotonic()
+    answers = dict(sockets.query([*hosts, silent, nobody], b"still there?", _SILENCE))
+    took = time.monotonic() - began
+    stage.check(all(answers[host] == b"STILL THERE?" for host in hosts), f"not all answers came: {answers}")
+    stage.say("python", f"has {_HOSTS} answers")
+    stage.check(isinstance(answers[nobody], PeerGoneError), f"nobody is {answers[nobody]!r}")
+    stage.say("python", f"where nobody is: {type(answers[nobody]).__name__}, by the kernel's word")
+    stage.check(isinstance(answers[silent], TimedOutError), f"the silent is {answers[silent]!r}")
+    stage.say("python", f"of who is silent: {type(answers[silent]).__name__}; all after {took:.2f} s")
+
+
 STEPS = [
     Step(
         "A client of any kind",
@@ -182,5 +201,11 @@ STEPS = [
         "A server gets SIGTERM while a client is connected.",
         "Who is connected is served to the end; nobody else comes in.",
         drain,
+    ),
+    Step(
+        "Many hosts at once",
+        f"One question goes to {_HOSTS} ports by UDP, to one that is silent, and to one where nobody is.",
+        "All are asked at once, within one time; of each it is known what came of it.",
+        ask_many,
     ),
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from pyipc import PeerGoneError, sockets
+from pyipc import PeerGoneError, sockets, wait
 
 from .second import tell
 
@@ -76,3 +76,14 @@ def serve() -> None:
     with sockets.Server("tcp://127.0.0.1:0", shout) as server:
         tell(server.address)
         server.serve()
+
+
+def answer_datagrams(count: str) -> None:
+    """Answer what comes to each of so many ports but the last."""
+    ports = [sockets.bind("udp://127.0.0.1:0") for _ in range(int(count))]
+    for port in ports:
+        tell(sockets.address_of(port))
+    while True:
+        for port in wait(ports[:-1]):
+            request, who = port.recvfrom(100)
+            port.sendto(request.upper(), who)
