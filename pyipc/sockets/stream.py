@@ -47,7 +47,7 @@ class Stream(Waited):
     __slots__ = ("_deadline", "_searched", "_unread", "_waiting", "socket")
 
     def __init__(self, sock: socket, timeout: float | None = None) -> None:
-        if sock.type != SOCK_STREAM:
+        if getattr(sock, "type", None) != SOCK_STREAM:
             raise ValueError(f"not a stream socket: {sock!r}")
         self._deadline = _deadline.by(timeout)
         self._waiting = []
@@ -209,8 +209,10 @@ class Stream(Waited):
 
         try:
             return self._wait_until(attempt, deadline, "use")
-        except ClosedError as problem:
-            return -(problem.errno or EBADF)
+        except ClosedError:
+            if not self.closed:
+                raise  # a signal handler's
+            return -EBADF
 
     def _try(self, method: Callable[[Any, int], Result], what: Any, flags: int, events: int) -> Result | int:
         if self.socket.gettimeout():  # else the method would wait that long, whatever the flags say

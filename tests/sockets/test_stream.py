@@ -533,6 +533,8 @@ def test_what_is_no_stream_is_refused():
         ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
         with ours, theirs, pytest.raises(ValueError, match="stream"):
             sockets.Stream(ours)
+    with pytest.raises(ValueError, match="stream"):
+        sockets.Stream(0)
 
 
 @pytest.mark.parametrize(

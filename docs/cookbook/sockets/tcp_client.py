@@ -1,8 +1,8 @@
 """perlipc, "Internet TCP Clients and Servers": a client that prints what the server says.
 
-Faults of the original: it waits for ever, to connect and for each line; of a host with several addresses it tries one,
-of IPv4; a server that sends no end of line fills the memory; and a connection that breaks off looks as if all had
-come.
+Faults of the original: it waits for ever, to connect and for each line; of a host with several addresses it tries
+one, of IPv4; a server that sends no end of line fills the memory; and a connection that breaks off looks as if all
+had come.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """perlipc, "Internet TCP Clients and Servers": a child for each client, which greets it or is a program.
 
-Faults of the original: whoever connects often enough has it fork until nobody else can; a child has no end of time; its
-loop tells an accept(2) that a signal ended from one that failed by a variable, which a child's death sets at any
+Faults of the original: whoever connects often enough has it fork until nobody else can; a child has no end of time;
+its loop tells an accept(2) that a signal ended from one that failed by a variable, which a child's death sets at any
 moment, so that a client can be forgotten; of children that end together it reaps one, for there is one signal, and
 the others stay as zombies; where fortune is, is written into it; and at its end those it serves are nobody's.
 """

@@ -1,9 +1,9 @@
 """perlipc, "Internet TCP Clients and Servers": a server that greets one client after the other.
 
-Faults of the original: it asks a name server who the client is, and everybody waits for the answer; its handler for dead
-children is defined nowhere, so that the first SIGCHLD ends it, and any other signal that is handled ends accept(2),
-and the loop with it; a client that has gone already is a SIGPIPE, which kills it; nothing but a kill ends it, in the
-middle of a greeting perhaps; and it listens by IPv4 alone.
+Faults of the original: it asks a name server who the client is, and everybody waits for the answer; its handler for
+dead children is defined nowhere, so that the first SIGCHLD ends it, and any other signal that is handled ends
+accept(2), and the loop with it; a client that has gone already is a SIGPIPE, which kills it; nothing but a kill ends
+it, in the middle of a greeting perhaps; and it listens by IPv4 alone.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """perlipc, "Internet TCP Clients and Servers": how far the clocks of hosts are from ours (RFC 868).
 
 Faults of the original: a host that is unknown, or does not answer, keeps all that come after it from being asked, and
-one that is silent does so for ever; less than four bytes are taken for a time; from 2036 on, when the 32 bits begin again,
-it is 136 years wrong; and its own address, looked up and packed, serves nothing.
+one that is silent does so for ever; less than four bytes are taken for a time; from 2036 on, when the 32 bits begin
+again, it is 136 years wrong; and its own address, looked up and packed, serves nothing.
 """
 
 import sys

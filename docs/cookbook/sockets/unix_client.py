@@ -1,7 +1,7 @@
 """perlipc, "Unix-Domain TCP Clients and Servers": a client that prints what the server says.
 
-Faults of the original: it connects to a variable that is nowhere set, and not to the one it has read; it waits for ever; a
-line may have any length; and a path of more than 107 bytes cannot be.
+Faults of the original: it connects to a variable that is nowhere set, and not to the one it has read; it waits for
+ever; a line may have any length; and a path of more than 107 bytes cannot be.
 """
 
 import sys

@@ -1,9 +1,9 @@
 """perlipc, "Unix-Domain TCP Clients and Servers": a greeting, and a fortune, by a path.
 
-Faults of the original: whatever is at the path is deleted, a file of yours or the path of a server that is alive, whose
-clients are ours from then on; the umask alone says who may connect; nothing removes the path in the end; it asks for the
-protocol of TCP, and does not use it; it names functions and a variable that are in another program; and its children have
-the faults of those over there.
+Faults of the original: whatever is at the path is deleted, a file of yours or the path of a server that is alive,
+whose clients are ours from then on; the umask alone says who may connect; nothing removes the path in the end; it
+asks for the protocol of TCP, and does not use it; it names functions and a variable that are in another program; and
+its children have the faults of those over there.
 """
 
 import shutil
