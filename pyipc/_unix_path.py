@@ -203,6 +203,8 @@ def connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
     It waits while the backlog there is full.
     """
     raw = os.fsencode(path)
+    if raw[:1] != b"\0":
+        _split(path)  # which refuses what no socket can have
     folder = ops.Descriptor()
     try:
         problem = 0

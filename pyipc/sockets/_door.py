@@ -8,6 +8,7 @@ from functools import partial
 from select import EPOLLIN
 from time import monotonic_ns
 
+from . import _ending
 from .record import Served
 
 TYPE_CHECKING = False
@@ -50,13 +51,13 @@ class Door:
     ) -> None:
         self._loop = loop
         self._listeners = list(listeners)
-        self._access = access
+        self._refuses = access.refuses if access.asks else None
         self._most_silent = most_silent
         self._serve = serve
         self._refuse = refuse
         self._events = events
         self._silent: dict[int, tuple[socket, Served]] = {}  # in the order in which they came
-        self._ready: deque[tuple[socket, Served]] = deque()  # who has spoken while it was shut
+        self._ready: deque[tuple[socket, Served]] = deque()  # who is in, and could not be served yet
         self._shut_by = {"not begun"}
         self._queued: list[Listener] | None = None  # when we leave: where some may be queued yet
         self._done: Callable[[], object] = bool
@@ -70,13 +71,13 @@ class Door:
         if reason not in self._shut_by:
             return
         self._shut_by.discard(reason)
-        while self._ready and not self._shut_by:
-            self._serve(*self._ready.popleft())
+        while self._ready and self._serves:
+            self._hand_on(*self._ready.popleft())
         if not self._shut_by:
             for listener in self._listeners:
                 self._loop.watch(listener, partial(self._come, listener), events=self._events)
-            if self._queued is not None:
-                self._finish_some()
+        if self._queued is not None:
+            self._finish_some()
 
     def shut(self, reason: str) -> None:
         """Let nobody in, for that reason: they wait in the kernel's queue."""
@@ -85,6 +86,22 @@ class Door:
                 self._loop.forget(listener)
         self._shut_by.add(reason)
 
+    def pause(self) -> None:
+        """Keep it shut for a moment, after which there may be what is lacking."""
+        if "lacking" not in self._shut_by:
+            self.shut("lacking")
+            self._loop.at(monotonic_ns() + _PAUSE_NS, lambda: self.open("lacking"))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one of the reasons is that no more can be served."""
+        return "full" in self._shut_by
+
+    @property
+    def _serves(self) -> bool:
+        """Whether those are served who are in."""
+        return not self._shut_by or self._shut_by == {"finished"}
+
     # ---- those who come ----
 
     def _come(self, listener: Listener) -> bool:
@@ -92,16 +109,18 @@ class Door:
         try:
             connection, where = listener.accept()
         except OSError as problem:
-            if problem.errno in _LACKING and not self._shut_by:
-                self.shut("lacking")
-                self._loop.at(monotonic_ns() + _PAUSE_NS, lambda: self.open("lacking"))
+            if problem.errno in _LACKING:
+                if self._silent:
+                    self._close_one()
+                else:
+                    self.pause()
             elif problem.errno in _NO_LISTENER:
                 raise
             # Other errors are those of a connection that broke before it was here: its loss.
             return problem.errno != EAGAIN
         served = Served(listener.family, where)
-        refused = self._access.refuses(connection)
-        if refused is not None:
+        refused = self._refuses and self._refuses(connection)
+        if refused:
             connection.close()
             served.end(refused)
             self._refuse(served)
@@ -113,14 +132,18 @@ class Door:
 
     def _let_wait(self, connection: socket, served: Served) -> None:
         if len(self._silent) == self._most_silent:
-            self._take(next(iter(self._silent)))[0].close()  # who has said nothing for the longest time
+            self._close_one()
         number = connection.fileno()
         self._silent[number] = connection, served
         self._loop.watch(number, lambda: self._speaks(number))
 
     def put_back(self, connection: socket, served: Served) -> None:
-        """It could not be served after all: the next time."""
+        """It could not be served after all: the next time. Shut it, or it is asked for again at once."""
         self._ready.appendleft((connection, served))
+
+    def _hand_on(self, connection: socket, served: Served) -> None:
+        served.begun = monotonic_ns()  # it may have waited for long
+        self._serve(connection, served)
 
     def _take(self, number: int) -> tuple[socket, Served]:
         self._loop.forget(number)
@@ -128,49 +151,70 @@ class Door:
 
     def _speaks(self, number: int) -> None:
         one = self._take(number)
-        if self._shut_by:
-            self._ready.append(one)
+        if self._serves:
+            self._hand_on(*one)
         else:
-            self._serve(*one)
+            self._ready.append(one)
+        if self._queued is not None:
+            self._finish_some()
+
+    def _close_one(self) -> None:
+        """Close who has said nothing for the longest time."""
+        connection, _ = self._take(next(iter(self._silent)))
+        _ending.cut(connection)  # children may have it, too
+        connection.close()
 
     # ---- the end ----
 
-    def finish(self, done: Callable[[], object]) -> None:
-        """Let in whom the kernel has accepted already, then nobody any more, and call *done*.
+    def finish(self, done: Callable[[], object], until: int) -> None:
+        """Let in whom the kernel has accepted already, then refuse who comes, and call *done*.
 
         To close a listener breaks the connections that are queued there, though their clients believe to
-        be served.
+        be served. If more and more come, that ends at a moment of CLOCK_MONOTONIC; once that has passed,
+        nobody who is queued is let in.
         """
         self._queued, self._done = list(self._listeners), done
+        if until <= monotonic_ns():
+            self._queued.clear()
+        else:
+            self._loop.at(until, self._let_in_no_more)
+        self._finish_some()
+
+    def _let_in_no_more(self) -> None:
+        assert self._queued is not None
+        self._queued.clear()
         self._finish_some()
 
     def _finish_some(self) -> None:
         assert self._queued is not None
-        while self._queued and not self._shut_by:
+        while self._queued and self._serves:
             if not self._come(self._queued[-1]):
                 self._queued.pop()
-        if not self._queued and not self._shut_by & {"full", "lacking"}:
+        if self._queued:
+            return
+        if "finished" not in self._shut_by:
             self.shut("finished")
+            for listener in self._listeners:
+                listener._close_socket()
             if self._silent:
-                self._loop.at(monotonic_ns() + _LAST_WORD_NS, self._done_waiting)
-            else:
-                self._done()
+                self._loop.at(monotonic_ns() + _LAST_WORD_NS, self._wait_no_more)
+        if not self._silent and not self._ready:
+            self._done()
 
-    def _done_waiting(self) -> None:
-        self.drop()
-        self._done()
+    def _wait_no_more(self) -> None:
+        while self._silent:
+            self._close_one()
+        self._finish_some()
 
     def drop(self) -> None:
         """Close those who wait."""
         self.shut("dropped")
-        for number in list(self._silent):
-            self._take(number)[0].close()
+        while self._silent:
+            self._close_one()
         while self._ready:
             self._ready.popleft()[0].close()
 
     def forget_in_child(self) -> None:
-        """Of a process that was forked: close what is its parent's."""
+        """Of a process that was forked, and that stays: close what is its parent's."""
         for connection, _ in (*self._silent.values(), *self._ready):
             connection.close()
-        for listener in self._listeners:
-            listener._let_go_in_child()

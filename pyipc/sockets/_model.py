@@ -7,6 +7,7 @@ from errno import ETIMEDOUT
 from select import EPOLLIN
 from time import monotonic_ns
 
+from .. import _deadline
 from ..errors import AccessError, error
 from ._door import Door
 from ._ending import finish
@@ -60,7 +61,8 @@ class Job:
         self.listeners = listeners
         self.handler = handler
         self.most = most
-        self.timeout: Optional[int] = None if timeout is None else int(timeout * 1e9)
+        # Past 31 years, nanoseconds are near the end of int64.
+        self.timeout: Optional[int] = None if timeout is None or timeout > 1e9 else int(timeout * 1e9)
         self.access = access
         self.most_silent = most_silent
         self.log = log or complain
@@ -129,19 +131,23 @@ class Model:
     def finish(self, done: Callable[[], object]) -> None:
         """Let nobody in but those who are queued, and call *done* once all of them were served."""
         self._done = done
-        self.door.finish(self._let_in_all)
+        # Where they come faster than they are served, half of the time is for those who are in by then.
+        drain = self.job.drain
+        self.door.finish(self._let_in_all, _deadline.after(None if drain is None else drain / 2))
 
     def leave(self, done: Callable[[], object]) -> None:
         """The same without those who are queued, whom somebody else serves, who has the listeners too."""
         self._done = done
-        self.door.shut("left")
-        self._let_in_all()
+        self.door.finish(self._let_in_all, 0)
 
     def end(self) -> None:
-        """End all at once, and come back when they have ended."""
-        self.door.drop()
-        for served, by in list(self.active.items()):
-            self.cut(served, by)
+        """End all at once, and come back when they have ended; again, if that was interrupted."""
+        if hasattr(self, "door"):  # else it has not begun
+            self.door.drop()
+        for served in list(self.active):
+            by = self.active.get(served)  # threads take theirs out
+            if by is not None:
+                self.cut(served, by)
 
     def has_room(self) -> bool:
         """Whether one more may be served."""
@@ -177,12 +183,13 @@ class Model:
     def _cut_late(self) -> None:
         assert self.job.timeout is not None
         self._watching = False
-        for served, by in list(self.active.items()):
+        for served in list(self.active):
             if served.begun + self.job.timeout > monotonic_ns():
                 self._watching = True
                 self.loop.at(served.begun + self.job.timeout, self._cut_late)
                 return
-            if served.failure is None:
+            by = self.active.get(served)  # threads take theirs out
+            if by is not None and served.failure is None:
                 served.failure = too_long(served)
                 self.cut(served, by)
 
@@ -207,6 +214,6 @@ def complain(served: Served) -> None:
     if problem is None or isinstance(problem, (ConnectionError, AccessError)):
         return
     if problem.__traceback__ is None:
-        print(f"pyipc: {served.peer}: {problem}", file=sys.stderr)
+        print(f"pyipc: {served.peer or 'a worker'}: {problem}", file=sys.stderr)
     else:
         sys.excepthook(type(problem), problem, problem.__traceback__)

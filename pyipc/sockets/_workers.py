@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from errno import EREMOTEIO
+from errno import EPIPE, EREMOTEIO
 from mmap import mmap
 from select import EPOLLEXCLUSIVE, EPOLLIN
 from struct import pack_into, unpack_from
@@ -13,7 +13,7 @@ from time import monotonic_ns
 from .. import _fork, fds
 from .._backend import ops
 from .._descriptor import Handle
-from ..errors import IPCError, LimitError, check
+from ..errors import IPCError, PeerGoneError, check
 from ._children import failure_of
 from ._inside import Serial
 from ._loop import Bell, Loop
@@ -61,20 +61,23 @@ class _Workers(Model):
         worker.begun = monotonic_ns()
         try:
             child = self._fork(worker)
-        except LimitError as problem:
+        except OSError as problem:  # there may be no more processes, or descriptors, or there is no memory
             self._say(problem)
-            worker.pause = min(2 * worker.pause or _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS)
-            self.loop.at(monotonic_ns() + worker.pause, lambda: self._start(worker))
+            self._start_later(worker)
             return
         worker.child = child
         self.loop.watch(child, lambda: self._died(worker, child))
 
+    def _start_later(self, worker: _Worker) -> None:
+        worker.pause = min(2 * worker.pause or _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS)
+        self.loop.at(monotonic_ns() + worker.pause, lambda: self._start(worker))
+
     def _fork(self, worker: _Worker) -> Child:
         raise NotImplementedError  # each kind has its own
 
-    def _say(self, problem: IPCError) -> None:
+    def _say(self, problem: OSError) -> None:
         """No connection has failed, but somebody should know."""
-        served = Served(0, None)
+        served = Served(0, "")
         served.end(problem)
         self.job.tell(served)
 
@@ -87,19 +90,18 @@ class _Workers(Model):
             failure = problem
         child.close()
         worker.child = None
-        self._gone(worker, failure)
-        if self._leaving:
-            return
-        # What it served is lost; the others do not wait for a worker that dies at once, again and again.
-        if monotonic_ns() - worker.begun < _SOON_NS:
-            worker.pause = min(2 * worker.pause or _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS)
-            self.loop.at(monotonic_ns() + worker.pause, lambda: self._start(worker))
+        served = self._gone(worker, failure)
+        if not served and failure is not None and not self._leaving:
+            self._say(failure)
+        # One that dies at once, again and again, and of what no client does.
+        if not served and monotonic_ns() - worker.begun < _SOON_NS:
+            self._start_later(worker)
         else:
             worker.pause = 0
             self._start(worker)
 
-    def _gone(self, worker: _Worker, failure: IPCError | None) -> None:
-        """What it served, if anything, is over."""
+    def _gone(self, worker: _Worker, failure: IPCError | None) -> bool:
+        """Whether it was serving a connection; that is over."""
         raise NotImplementedError  # each kind has its own
 
     def _end_workers(self) -> None:
@@ -170,7 +172,7 @@ class Prefork(_Workers):
         super().__init__(job)
         self._board = _Board(job.most)
         self._hears, self._tells = Handle._empty(), Handle._empty()
-        self._late: set[int] = set()
+        self._late: dict[int, int] = {}  # who was killed for a connection, and when that had begun
 
     def begin(self, loop: Loop) -> None:
         self.loop = loop
@@ -217,18 +219,15 @@ class Prefork(_Workers):
 
     # ---- here ----
 
-    def _gone(self, worker: _Worker, failure: IPCError | None) -> None:
+    def _gone(self, worker: _Worker, failure: IPCError | None) -> bool:
         served = self._board.served(worker.place)
+        late = self._late.pop(worker.place, None)
         if served is not None:
             self._board.ends(worker.place)
-            if worker.place in self._late:
-                failure = too_long(served)
-            served.end(failure)
+            served.end(too_long(served) if late == served.begun else failure)
             self.job.tell(served)
-        elif failure is not None and not self._leaving:
-            self._say(failure)
-        self._late.discard(worker.place)
         self._go_if_all_have()
+        return served is not None
 
     def _go_if_all_have(self) -> None:
         if self._leaving and self._done is not None and not any(worker.child for worker in self._workers):
@@ -245,7 +244,7 @@ class Prefork(_Workers):
             if begun + self.job.timeout > now:
                 following = min(following, begun + self.job.timeout)
             elif worker.child is not None:
-                self._late.add(worker.place)
+                self._late[worker.place] = begun
                 worker.child.kill()
         self.loop.at(following, self._cut_late)
 
@@ -260,6 +259,8 @@ class Prefork(_Workers):
         self._leaving = True
         self._board.order = order
         os.write(self._tells.fileno(), b"\0")
+        for listener in self.job.listeners:
+            listener._close_socket()  # theirs are open until nobody is queued
         self._go_if_all_have()
 
     def end(self) -> None:
@@ -283,14 +284,17 @@ class _Work(Serial):
 
     def serve(self, connection: socket, served: Served) -> None:
         self._board.begins(self._place, served)
-        super().serve(connection, served)
-        self._board.ends(self._place)
+        failure = self.job.call(connection)
+        self._board.ends(self._place)  # but not if that has ended this process, in whatever way
+        served.end(failure)
+        self.job.tell(served)
 
 
 # ---- to whom they are passed ----
 
 _HERE = b"c"
 _DONE = b"+"
+_GONE = b"~"
 _FAILED = b"-"
 _LONGEST_WORD = 4096
 
@@ -307,7 +311,8 @@ class Dispatch(_Workers):
         for worker in self._workers:
             self._start(worker)
         super().begin(loop)
-        self.go_on()
+        if not self.has_room():
+            self.door.shut("full")
 
     def has_room(self) -> bool:
         return bool(self._free)
@@ -343,12 +348,15 @@ class Dispatch(_Workers):
         while True:
             try:
                 message = fds.receive(sock)
-            except OSError:
+            except PeerGoneError:
                 return  # the end of the server, however it came
             with message:
                 connection = _connection_of(message)
             failure = self.job.call(connection)
-            fds.send(sock, _DONE if failure is None else _FAILED + repr(failure).encode()[:_LONGEST_WORD])
+            try:
+                fds.send(sock, _word_of(failure))
+            except PeerGoneError:
+                return
 
     # ---- here ----
 
@@ -358,27 +366,32 @@ class Dispatch(_Workers):
             assert worker.sock is not None
             try:
                 fds.send(worker.sock, _HERE, [connection], 0)
-            except IPCError:
+            except PeerGoneError:
                 continue  # it has died, which its pidfd will tell
+            except IPCError:  # too many descriptors are on their way in this user's sockets
+                self._free.appendleft(worker)
+                self.door.put_back(connection, served)
+                self.door.pause()
+                return
             connection.close()
             worker.served = served
             self.take(served, worker)
             return
         self.door.put_back(connection, served)
+        self.door.shut("full")
 
     def _heard(self, worker: _Worker) -> None:
         assert worker.sock is not None
         try:
             with fds.receive(worker.sock, None, 0) as message:
                 word = message.data
-        except OSError:
+        except PeerGoneError:
             self._forget(worker)
             return  # it has died, which its pidfd will tell
         served, worker.served = worker.served, None
         self._free.append(worker)
         if served is not None:
-            failure = None if word == _DONE else IPCError(EREMOTEIO, word[1:].decode(errors="replace"))
-            self.over(served, failure)
+            self.over(served, _failure_in(word))
 
     def _forget(self, worker: _Worker) -> None:
         if worker.sock is not None:
@@ -388,13 +401,12 @@ class Dispatch(_Workers):
         if worker in self._free:
             self._free.remove(worker)
 
-    def _gone(self, worker: _Worker, failure: IPCError | None) -> None:
+    def _gone(self, worker: _Worker, failure: IPCError | None) -> bool:
         self._forget(worker)
         served, worker.served = worker.served, None
         if served is not None:
             self.over(served, failure)
-        elif failure is not None and not self._leaving:
-            self._say(failure)
+        return served is not None
 
     def cut(self, served: Served, by: _Worker) -> None:
         if by.child is not None:
@@ -403,6 +415,21 @@ class Dispatch(_Workers):
     def end(self) -> None:
         super().end()
         self._end_workers()
+
+
+def _word_of(failure: Exception | None) -> bytes:
+    """What a worker says once it has served."""
+    if failure is None:
+        return _DONE
+    kind = _GONE if isinstance(failure, ConnectionError) else _FAILED
+    return kind + repr(failure).encode(errors="replace")[:_LONGEST_WORD]
+
+
+def _failure_in(word: bytes) -> IPCError | None:
+    if word == _DONE:
+        return None
+    text = word[1:].decode(errors="replace")
+    return PeerGoneError(EPIPE, text) if word[:1] == _GONE else IPCError(EREMOTEIO, text)
 
 
 def _connection_of(message: fds.Message) -> socket:

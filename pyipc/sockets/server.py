@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGINT, SIGTERM, signal
+from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import AF_UNIX
+from errno import EBADF
 from threading import current_thread, main_thread
 
 from .. import _deadline
@@ -92,10 +93,12 @@ class Server:
         self._pid = os.getpid()
         self._drain = drain
         self._stops = 0
+        self._until = _deadline.FOREVER  # when all is to have ended
         self._over = self._served = False
         self._bell: Bell | None = None
         self.listeners = _listeners(address, mode, access.asks)
         try:
+            self._addresses = [str(listener.address) for listener in self.listeners]
             self._bell = Bell()
             self._model: Model = make(
                 Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
@@ -107,12 +110,12 @@ class Server:
     @property
     def addresses(self) -> list[str]:
         """Where it listens, as `connect()` takes it, with ports that the kernel chose."""
-        return [str(listener.address) for listener in self.listeners]
+        return list(self._addresses)
 
     @property
     def address(self) -> str:
         """The first of them."""
-        return self.addresses[0]
+        return self._addresses[0]
 
     # ---- serving ----
 
@@ -126,7 +129,7 @@ class Server:
             ClosedError: The server was closed, or has served before.
         """
         if self._served or self._bell is None:
-            raise ClosedError(9, "the server has served, or was closed")
+            raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
         if current_thread() is main_thread():
             with handling(SIGTERM, self._on_sigterm):
@@ -139,30 +142,45 @@ class Server:
         self._loop = Loop()
         try:
             self._loop.watch(self._bell, self._told)
+            if self._stops:
+                self._until = _deadline.after(self._drain)
+                self._model.told(self._stops)
             self._model.begin(self._loop)
             while not self._over:
                 self._loop.turn()
         finally:
-            self._model.end()
-            self._loop.close()
+            try:
+                self._model.end()
+            except BaseException:  # a signal handler's: children are not left behind for that
+                self._model.end()
+                raise
+            finally:
+                self._loop.close()
 
     def stop(self) -> None:
         """Serve nobody any more but those who are connected; a second call ends those at once, too.
 
-        From any thread or signal handler. `serve()` comes back when all were served, or when `drain` seconds
-        are over.
+        From any thread or signal handler of the process that serves. `serve()` comes back when all were
+        served, or when `drain` seconds are over.
+
+        Raises:
+            ClosedError: This is a child of the server: from there, send SIGTERM to its parent.
         """
+        if os.getpid() != self._pid:
+            raise ClosedError(EBADF, "stop a server in a child of it")
+        if not self._stops:
+            self._until = _deadline.after(self._drain)
         self._stops += 1
         if self._bell is not None:
-            self._model.told(self._stops)
+            if self._served:
+                self._model.told(self._stops)
             self._bell.ring()
 
     def _told(self) -> None:
         assert self._bell is not None
         self._bell.hear()
         if self._stops == 1:
-            if self._drain is not None:
-                self._loop.at(_deadline.after(self._drain), self._end)
+            self._loop.at(self._until, self._end)
             self._model.finish(self._end)
         elif self._stops:
             self._end()
@@ -173,7 +191,8 @@ class Server:
     # ---- processes ----
 
     def _on_sigterm(self, number: int, frame: object) -> None:
-        self.stop()
+        if os.getpid() == self._pid:  # else a child so young that it has no handler of its own yet
+            self.stop()
 
     def _become_child(self, first: Callable[[], object]) -> None:
         """What a child has to give up; and what SIGTERM calls, which may be meant for all of us: at first."""
@@ -188,6 +207,7 @@ class Server:
 
         signal(SIGTERM, term)
         signal(SIGINT, _ignore)
+        set_wakeup_fd(-1)  # our parent's
         self._loop.close()
         assert self._bell is not None
         self._bell.close()
@@ -196,11 +216,10 @@ class Server:
 
     def close(self) -> None:
         """Close the listeners, and remove their paths. Stop before."""
-        for listener in self.listeners:
-            listener.close()
         if self._bell is not None:
             self._bell.close()
             self._bell = None
+        _close(self.listeners)
 
     def __enter__(self) -> Server:
         return self
@@ -263,6 +282,14 @@ def _listeners(given: Where | Sequence[Where], mode: int, needs_unix: bool) -> l
                 raise ValueError("who connects, the kernel tells of Unix sockets only")
         return opened
     except BaseException:  # a signal handler's too
-        for listener in opened:
-            listener.close()
+        _close(opened)
         raise
+
+
+def _close(listeners: list[Listener]) -> None:
+    """Close all, whatever the first of them raises."""
+    if listeners:
+        try:
+            listeners[0].close()
+        finally:
+            _close(listeners[1:])
