@@ -52,7 +52,7 @@ def answer(sock, count, seconds):
                 waiting.append((perf_counter() + seconds, data + ours, ours, client))
             else:
                 sock.recv(0)  # only to wait
-        except TimeoutError:
+        except socket.timeout:  # TimeoutError, from 3.10 on
             pass
         while waiting and waiting[0][0] <= perf_counter():
             _, data, ours, client = waiting.popleft()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from errno import EAFNOSUPPORT, EAGAIN, EMSGSIZE, ENOBUFS, ETIMEDOUT
-from select import POLLERR, POLLIN, POLLOUT, poll
+from select import POLLIN, POLLOUT, poll
 from socket import (
     AF_INET6,
     IPPROTO_IP,
@@ -42,6 +42,7 @@ _LEAST_MTU = 1280  # of IPv6 (RFC 8200)
 _SO_EE_ORIGIN_LOCAL = 1  # <linux/errqueue.h>
 
 _FULL = (EAGAIN, ENOBUFS)
+_TRIES = 3  # for what is told before, and after, the queue of refusals was read
 _BATCH = 64  # sent between two looks at what has come
 _ROOM = 4096  # bytes of the receive buffer that a short answer takes, and to spare
 _LONGEST_POLL = 10**6  # seconds
@@ -253,8 +254,8 @@ class _Asking:
             if problem.errno == EAFNOSUPPORT:
                 return EAFNOSUPPORT
             raise error(problem.errno or 0, "make a socket to ask by") from problem
-        again = True
-        while True:
+        number, tries = 0, _TRIES
+        while tries:
             try:
                 sock.sendto(self._request, where)
                 return 0
@@ -263,10 +264,10 @@ class _Asking:
             if number in _FULL:
                 return number
             # Who refused an earlier datagram is told of here, once, and this one was not sent. What is the
-            # fault of this one comes again.
-            if not self._read_refusals(sock) and not again:
-                return number
-            again = False
+            # fault of this one comes again, and again.
+            if not self._read_refusals(sock):
+                tries -= 1
+        return number
 
     def _open(self, family: int) -> socket:
         """One socket for all hosts of a family; it is told which of them have refused."""
@@ -345,10 +346,7 @@ class _Asking:
         left = -(-(self._deadline - monotonic_ns()) // 10**6)
         # Nothing tells when a device has room in its queue again.
         most = 1 if self._full == ENOBUFS else max(0, min(left, _LONGEST_POLL * 1000))
-        ready = dict(poller.poll(most))
-        for sock in self._sockets.values():
-            if ready.get(sock.fileno(), 0) & POLLERR:  # as long as there is a refusal
-                self._read_refusals(sock)
+        poller.poll(most)
 
 
 def _failed(number: int, doing: str, size: int) -> IPCError:

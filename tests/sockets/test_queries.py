@@ -176,6 +176,27 @@ def test_one_host_by_several_names_is_asked_once(hosts):
     ended(them)
 
 
+def test_who_turns_out_to_be_one_that_has_answered_is_not_asked_again(hosts, monkeypatch):
+    them, (address, other) = hosts("127.0.0.1", "127.0.0.2")
+    answered = threading.Event()
+
+    def resolve(*_):
+        answered.wait(20)
+        return [(socket.AF_INET, ("127.0.0.1", int(address.rpartition(":")[2])))]
+
+    monkeypatch.setattr(_names, "resolve", resolve)
+    them.say(([0], [(0, b"a", 0)]))
+    asking = sockets.query([address, "udp://late:7", other], b"q", PATIENCE)
+    assert next(asking) == (address, b"a")
+    answered.set()
+    assert next(asking) == ("udp://late:7", b"a")
+    them.hear()
+    them.say(([1], [(1, b"b", 1)]))
+    assert list(asking) == [(other, b"b")]
+    them.hear()
+    ended(them)
+
+
 # ---- what is no answer ----
 
 
@@ -479,8 +500,7 @@ def test_5000_hosts_with_30_descriptors(child):
     assert them.end() == 0
 
 
-def test_a_full_buffer_is_waited_for(hosts):
-    """What nobody has read yet counts as the sender's: a few of 60,000 bytes fill its buffer."""
+def test_long_requests(hosts):
     names = [f"127.0.0.{last}" for last in range(1, 21)]
     them, addresses = hosts(*names)
     everyone = list(range(len(names)))
@@ -488,6 +508,27 @@ def test_a_full_buffer_is_waited_for(hosts):
     answers = dict(sockets.query(addresses, bytes(60000), PATIENCE))
     assert answers == {address: b"%d" % place for place, address in enumerate(addresses)}
     assert them.hear() == [bytes(60000)] * len(names)
+    ended(them)
+
+
+class Full(socket.socket):
+    """Whose buffer is full, three times, as loopback never makes it."""
+
+    times = 3
+
+    def sendto(self, *arguments):
+        Full.times -= 1
+        if Full.times >= 0:
+            raise BlockingIOError(errno.EAGAIN, "full")
+        return super().sendto(*arguments)
+
+
+def test_a_full_buffer_is_waited_for(hosts, monkeypatch):
+    them, addresses = hosts("127.0.0.1", "127.0.0.2")
+    monkeypatch.setattr(queries, "socket", Full)
+    them.say(([0, 1], [(0, b"a", 0), (1, b"b", 1)]))
+    assert dict(sockets.query(addresses, b"q", PATIENCE)) == dict(zip(addresses, [b"a", b"b"]))
+    assert Full.times < 0
     ended(them)
 
 
