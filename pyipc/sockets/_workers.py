@@ -191,7 +191,7 @@ class Prefork(_Workers):
 
     def _be_worker(self, place: int) -> None:
         term = Bell()
-        self.job.become_child(term.ring)
+        self.job.become_child(term.ring, True)
         self._tells.close()
         work = _Work(self.job, self._board, place)
         over: list[bool] = []
@@ -336,7 +336,7 @@ class Dispatch(_Workers):
     # ---- in the worker ----
 
     def _be_worker(self, ours: socket, sock: socket) -> None:
-        self.job.become_child(bool)  # its server sees to the end
+        self.job.become_child(bool, True)  # its server sees to the end
         ours.close()  # else it would never see its server's end
         for worker in self._workers:
             if worker.sock is not None:
