@@ -27,8 +27,9 @@ done
 """
 
 
-def serve(say, hear, addresses, model, options, program, limits):
+def serve(say, hear, addresses, model, options, program, limits, user):
     """Says where it serves; then ("served", peer, failure, text) of each, and how serve() ended."""
+    import importlib
     import os
     import resource
     import signal
@@ -39,6 +40,14 @@ def serve(say, hear, addresses, model, options, program, limits):
     from pyipc import sockets
     from pyipc.processes import Command
 
+    # While their files can still be read:
+    for name in ("_children", "_inside", "_workers", "server"):
+        importlib.import_module(f"pyipc.sockets.{name}")
+    "x".encode("idna")
+    if user is not None:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
     for name, most in limits.items():
         resource.setrlimit(getattr(resource, name), (most, most))
 
@@ -250,7 +259,7 @@ def server(child):
     started = []
 
     def start(model, addresses="tcp://127.0.0.1:0", *, limits=None, user=None, **options):
-        process = child(serve, addresses, model, options, PROGRAM, limits or {}, user=user)
+        process = child(serve, addresses, model, options, PROGRAM, limits or {}, user)
         started.append(Served(process, process.hear()))
         return started[-1]
 

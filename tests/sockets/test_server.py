@@ -94,20 +94,35 @@ def test_many_at_once_and_no_more_than_may_be(server, model):
 WORDS = {
     "serial": {"raise": "RuntimeError", "close": "NoneType", "detach": "NoneType"},
     "thread": {
-        **{"raise": "RuntimeError", "close": "NoneType", "detach": "NoneType"},
-        **{"exit": "SystemExit", "interrupt": "KeyboardInterrupt"},
+        "raise": "RuntimeError",
+        "close": "NoneType",
+        "detach": "NoneType",
+        "exit": "SystemExit",
+        "interrupt": "KeyboardInterrupt",
     },
     "fork": {
-        **{"raise": "ProgramFailedError", "close": "NoneType", "detach": "NoneType"},
-        **{"exit": "ProgramFailedError", "interrupt": "ProgramFailedError", "die": "ProgramFailedError"},
+        "raise": "ProgramFailedError",
+        "close": "NoneType",
+        "detach": "NoneType",
+        "exit": "ProgramFailedError",
+        "interrupt": "ProgramFailedError",
+        "die": "ProgramFailedError",
     },
     "prefork": {
-        **{"raise": "RuntimeError", "close": "NoneType", "detach": "NoneType"},
-        **{"exit": "ProgramFailedError", "interrupt": "ProgramFailedError", "die": "ProgramFailedError"},
+        "raise": "RuntimeError",
+        "close": "NoneType",
+        "detach": "NoneType",
+        "exit": "ProgramFailedError",
+        "interrupt": "ProgramFailedError",
+        "die": "ProgramFailedError",
     },
     "dispatch": {
-        **{"raise": "IPCError", "close": "NoneType", "detach": "NoneType"},
-        **{"exit": "ProgramFailedError", "interrupt": "ProgramFailedError", "die": "ProgramFailedError"},
+        "raise": "IPCError",
+        "close": "NoneType",
+        "detach": "NoneType",
+        "exit": "ProgramFailedError",
+        "interrupt": "ProgramFailedError",
+        "die": "ProgramFailedError",
     },
     "program": {"leave": "NoneType", "exit": "ProgramFailedError", "die": "ProgramFailedError"},
 }
@@ -307,15 +322,15 @@ def test_wrong_arguments():
     def handler(connection):
         pass
 
-    for wrong in (
-        {"model": "threads"},
-        {"concurrency": 0},
-        {"concurrency": 1.5},
-        {"timeout": -1},
-        {"drain": -1},
-        {"allow": [0]},  # of TCP
+    for wrong, said in (
+        ({"model": "threads"}, "model is"),
+        ({"concurrency": 0}, "at least 1"),
+        ({"concurrency": 1.5}, "at least 1"),
+        ({"timeout": -1}, "timeout"),
+        ({"drain": -1}, "timeout"),
+        ({"allow": [0]}, "Unix sockets only"),
     ):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=said):
             sockets.Server("tcp://127.0.0.1:0", handler, **wrong)
     with pytest.raises(TypeError):
         sockets.Server("tcp://127.0.0.1:0", None)

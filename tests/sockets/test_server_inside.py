@@ -120,11 +120,11 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
 
         from pyipc import sockets
 
-        class Enough(Exception):
+        class EnoughError(Exception):
             pass
 
         def enough(number, frame):
-            raise Enough
+            raise EnoughError
 
         def handler(connection):
             connection.sendall(connection.recv(100))
@@ -153,7 +153,7 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
                 signal.setitimer(signal.ITIMER_REAL, random.Random(number).uniform(0.0005, 0.05))
                 stopping.start()
                 server.serve()
-            except Enough:
+            except EnoughError:
                 raised += 1
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
