@@ -188,6 +188,14 @@ class Served:
                     found.append(int(pid))
         return sorted(found)
 
+    def has(self, children):
+        """Whether it has so many children, and has put them down."""
+        found = 0
+        for number in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found += "pidfd" in os.readlink(f"/proc/{self.pid}/fd/{number}")
+        return found == len(self.children()) == children
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 

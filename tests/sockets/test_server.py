@@ -39,7 +39,7 @@ def test_each_is_answered_and_logged(server, model, facts):
     count = 2 if model in ("prefork", "dispatch") else 0
     assert it.ask("echo first") == "echo first"
     assert it.served()[0][2] == "NoneType"
-    facts(lambda: len(it.children()) == count)
+    facts(lambda: it.has(count))
     children, descriptors = it.children(), it.descriptors()
     for number in range(20):
         assert it.ask(f"echo {number}") == f"echo {number}"

@@ -17,7 +17,7 @@ def model(request):
 
 def test_a_worker_that_is_killed_is_replaced_and_costs_its_connection_only(server, model, facts):
     it = server(model, concurrency=2)
-    facts(lambda: len(it.children()) == 2)
+    facts(lambda: it.has(2))
     with it.connect() as victim, it.connect() as other:
         pid = int(victim.ask("pid"))
         assert other.ask("echo before") == "echo before"
@@ -35,7 +35,7 @@ def test_a_worker_that_is_killed_is_replaced_and_costs_its_connection_only(serve
 
 def test_a_worker_that_died_at_nothing_is_replaced_and_said(server, model, facts):
     it = server(model, concurrency=2)
-    facts(lambda: len(it.children()) == 2)
+    facts(lambda: it.has(2))
     for _ in range(3):
         before = it.children()
         os.kill(before[0], signal.SIGKILL)
@@ -52,14 +52,14 @@ def test_a_worker_that_died_at_nothing_is_replaced_and_said(server, model, facts
 def test_all_workers_are_killed_at_once(server, model, facts):
     """Who comes meanwhile waits."""
     it = server(model, concurrency=2)
-    facts(lambda: len(it.children()) == 2)
+    facts(lambda: it.has(2))
     for _ in range(3):
         before = it.children()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         facts(lambda before=before: not any(map(lives, before)))
         assert it.ask("echo x") == "echo x"
-        facts(lambda: len(it.children()) == 2)
+        facts(lambda: it.has(2))
     it.terminate()
     assert it.ended() == "ended"
 
@@ -80,7 +80,7 @@ def test_a_worker_that_is_told_to_go_serves_to_the_end_and_is_replaced(server, m
 def test_workers_go_when_their_server_is_killed(server, model, facts, tmp_path):
     """And the path is the next one's at once; who is being served is served to the end by dispatch."""
     it = server(model, f"unix:{tmp_path}/s", concurrency=3)
-    facts(lambda: len(it.children()) == 3)
+    facts(lambda: it.has(3))
     workers = it.children()
     with it.connect() as client:
         assert client.ask("echo 1") == "echo 1"
@@ -105,7 +105,7 @@ def lives(pid):
 
 def test_a_worker_that_is_stopped_holds_up_its_own_connection_only(server, model, facts):
     it = server(model, concurrency=2, timeout=2)
-    facts(lambda: len(it.children()) == 2)
+    facts(lambda: it.has(2))
     with it.connect() as stuck:
         pid = int(stuck.ask("pid"))
         os.kill(pid, signal.SIGSTOP)
@@ -114,7 +114,7 @@ def test_a_worker_that_is_stopped_holds_up_its_own_connection_only(server, model
             assert it.ask(f"echo {number}") == f"echo {number}"
         assert stuck.is_cut()  # its time is over: it was killed
     assert "TimedOutError" in {failure for _, _, failure, _ in it.served(6)}
-    facts(lambda: len(it.children()) == 2)
+    facts(lambda: it.has(2))
     it.terminate()
     assert it.ended() == "ended"
 
