@@ -89,6 +89,7 @@ def test_by_user_group_and_supplementary_group(server, connects):
 def test_the_mode_of_the_path_is_exact(server, tmp_path):
     it = server("thread", f"unix:{tmp_path}/s", mode=0o640)
     assert os.stat(tmp_path / "s").st_mode & 0o777 == 0o640
+    assert it.ask("echo x") == "echo x"
     it.terminate()
     assert it.ended() == "ended"
 

@@ -5,6 +5,7 @@ PYIPC_LONG=1: 20,000 for each model.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -84,27 +85,19 @@ def test_workers_killed_at_random_cost_at_most_the_connections_that_they_held(se
     assert it.ask("echo x") == "echo x"
     facts(lambda: it.has(3))
     descriptors = it.descriptors()
-    problems, log, over = [], [], []
+    problems, over = [], []
     clients = load(it.address, 10**9, problems, until=lambda: over)
-
-    def read_log():
-        while not over or "last" not in log[-1][3:]:
-            log.extend(it.served())
-            if over and len(log) > over[0]:
-                return
-
     dice = random.Random(5)
     killed = 0
     while killed < kills:
         # In between, at least a few connections that are logged.
-        log += it.served(dice.randrange(1, 40))
+        it.served(dice.randrange(1, 40))
         workers = it.children()
         if workers:
-            os.kill(dice.choice(workers), signal.SIGKILL)
-            killed += 1
+            with contextlib.suppress(ProcessLookupError):  # it had been killed before
+                os.kill(dice.choice(workers), signal.SIGKILL)
+                killed += 1
     over.append(True)
-    while any(client.is_alive() for client in clients):
-        it.served()
     for client in clients:
         client.join()
     assert len(problems) <= killed
@@ -126,5 +119,5 @@ def test_a_drain_in_the_middle_of_load_answers_whom_it_let_in(server, model):
     for client in clients:
         client.join()
     assert {failure for _, _, failure, _ in log} == {"NoneType"}
-    broken = [problem for kind, _, problem in problems if kind == "cut" or "Refused" not in problem]
+    broken = [problem for kind, _, problem in problems if kind == "cut" or "refused" not in problem]
     assert len(broken) <= CLIENTS
