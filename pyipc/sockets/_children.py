@@ -39,7 +39,7 @@ class _Children(Model):
                 self.door.put_back(connection, served)
                 self.door.pause()
             else:
-                connection.close()
+                _ending.finish(connection)
                 served.end(problem)
                 self.job.tell(served)
             return

@@ -126,7 +126,7 @@ class Door:
         served = Served(listener.family, where)
         refused = self._refuses and self._refuses(connection)
         if refused:
-            connection.close()
+            _ending.finish(connection)
             served.end(refused)
             self._refuse(served)
         elif self._most_silent:

@@ -134,7 +134,11 @@ class Server:
         # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
         if get_native_id() == os.getpid():
             with handling(SIGTERM, self._on_sigterm):
-                self._serve()
+                before = self._bell.ring_at_signals()
+                try:
+                    self._serve()
+                finally:
+                    set_wakeup_fd(before)
         else:
             self._serve()
 

@@ -88,6 +88,7 @@ def test_clients_who_never_end_a_line_lose_their_place_in_time(server, model):
 def test_resets_cost_nothing(server, model, facts):
     it = server(model, **({} if model == "serial" else {"concurrency": 2}))
     assert it.ask("echo x") == "echo x"
+    it.served()
     facts(lambda: it.has(2 if model in ("prefork", "dispatch") else 0))
     descriptors = it.descriptors()
     for number in range(60):

@@ -148,10 +148,10 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
             loading = threading.Thread(target=load, args=(server.address,), daemon=True)
             loading.start()
             stopping = threading.Timer(0.3, server.stop)
+            stopping.start()
             signal.signal(signal.SIGALRM, enough)
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.Random(number).uniform(0.0005, 0.05))
-                stopping.start()
                 server.serve()
             except EnoughError:
                 raised += 1
