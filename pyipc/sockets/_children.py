@@ -39,7 +39,7 @@ class _Children(Model):
                 self.door.put_back(connection, served)
                 self.door.pause()
             else:
-                connection.close()
+                _ending.finish(connection)
                 served.end(problem)
                 self.job.tell(served)
             return
@@ -79,7 +79,7 @@ class Forks(_Children):
         return child
 
     def _be_child(self, connection: socket) -> None:
-        self.job.become_child(bool)
+        self.job.become_child(bool, False)
         for listener in self.job.listeners:
             listener._let_go_in_child()
         try:

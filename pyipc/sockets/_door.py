@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from _socket import AF_UNIX, IPPROTO_TCP, TCP_INFO
 from collections import deque
 from errno import EAGAIN, EBADF, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK
 from functools import partial
 from select import EPOLLIN
+from struct import unpack_from
 from time import monotonic_ns
 
 from . import _ending
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 _LACKING = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 _NO_LISTENER = (EBADF, EINVAL, ENOTSOCK)  # any more: somebody has closed it, or shut it down
 _PAUSE_NS = 50_000_000  # until it is tried again what there was no room for
+_MOST_QUEUED = 4097  # of Unix sockets nobody tells; with the backlog that we ask for
+_LATE = 100
+_UNACKED = 24  # the place of tcpi_unacked in struct tcp_info: of a listener, the length of its queue (tcp(7))
 _LAST_WORD_NS = 1_000_000_000  # for those who have come and not said anything yet, when we leave
 
 
@@ -59,7 +64,7 @@ class Door:
         self._silent: dict[int, tuple[socket, Served]] = {}  # in the order in which they came
         self._ready: deque[tuple[socket, Served]] = deque()  # who is in, and could not be served yet
         self._shut_by = {"not begun"}
-        self._queued: list[Listener] | None = None  # when we leave: where some may be queued yet
+        self._queued: dict[Listener, int] | None = None  # when we leave: where how many may be queued yet
         self._done: Callable[[], object] = bool
         for listener in listeners:
             listener.setblocking(False)
@@ -121,7 +126,7 @@ class Door:
         served = Served(listener.family, where)
         refused = self._refuses and self._refuses(connection)
         if refused:
-            connection.close()
+            _ending.finish(connection)
             served.end(refused)
             self._refuse(served)
         elif self._most_silent:
@@ -166,30 +171,22 @@ class Door:
 
     # ---- the end ----
 
-    def finish(self, done: Callable[[], object], until: int) -> None:
-        """Let in whom the kernel has accepted already, then refuse who comes, and call *done*.
+    def finish(self, done: Callable[[], object], *, queued: bool = True) -> None:
+        """Let in whom the kernel has accepted already, if *queued*, then refuse who comes, and call *done*.
 
         To close a listener breaks the connections that are queued there, though their clients believe to
-        be served. If more and more come, that ends at a moment of CLOCK_MONOTONIC; once that has passed,
-        nobody who is queued is let in.
+        be served.
         """
-        self._queued, self._done = list(self._listeners), done
-        if until <= monotonic_ns():
-            self._queued.clear()
-        else:
-            self._loop.at(until, self._let_in_no_more)
-        self._finish_some()
-
-    def _let_in_no_more(self) -> None:
-        assert self._queued is not None
-        self._queued.clear()
+        self._queued = {listener: _length_of_queue(listener) for listener in self._listeners if queued}
+        self._done = done
         self._finish_some()
 
     def _finish_some(self) -> None:
         assert self._queued is not None
         while self._queued and self._serves:
-            if not self._come(self._queued[-1]):
-                self._queued.pop()
+            listener, count = self._queued.popitem()
+            if count and self._come(listener):
+                self._queued[listener] = count - 1
         if self._queued:
             return
         if "finished" not in self._shut_by:
@@ -218,3 +215,11 @@ class Door:
         """Of a process that was forked, and that stays: close what is its parent's."""
         for connection, _ in (*self._silent.values(), *self._ready):
             connection.close()
+
+
+def _length_of_queue(listener: Listener) -> int:
+    """How many may be there, and may come while they are let in; others could come for ever."""
+    if listener.family == AF_UNIX:
+        return _MOST_QUEUED + _LATE
+    waiting: int = unpack_from("=I", listener.getsockopt(IPPROTO_TCP, TCP_INFO, _UNACKED + 4), _UNACKED)[0]
+    return waiting + _LATE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _signal import set_wakeup_fd
 from heapq import heappop, heappush
 from select import EPOLLIN, epoll
 from time import monotonic_ns
@@ -90,6 +91,14 @@ class Bell:
             os.write(self._writing.fileno(), b"\0")
         except BlockingIOError:
             pass  # it is, and how
+
+    def ring_at_signals(self) -> int:
+        """Let every signal ring it that Python handles; the descriptor that they rang before.
+
+        Else one that comes just before epoll_wait(2), or to another thread, is handled after that.
+        """
+        before: int = set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
+        return before
 
     def hear(self) -> None:
         """Let it be readable no more."""

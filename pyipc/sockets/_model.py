@@ -7,7 +7,6 @@ from errno import ETIMEDOUT
 from select import EPOLLIN
 from time import monotonic_ns
 
-from .. import _deadline
 from ..errors import AccessError, error
 from ._door import Door
 from ._ending import finish
@@ -39,7 +38,8 @@ class Job:
         most_silent: How many may be held that have not said anything yet.
         log: Who is told of each that was served.
         drain: How many seconds those that are being served have, once the server is to stop.
-        become_child: What a process that was forked does first: it is told what its first SIGTERM calls.
+        become_child: What a process that was forked does first: it is told what its first SIGTERM calls, and
+            whether it stays for more than one connection.
     """
 
     __slots__ = (
@@ -56,7 +56,7 @@ class Job:
         most_silent: int,
         log: Callable[[Served], object] | None,
         drain: float | None,
-        become_child: Callable[[Callable[[], object]], None],
+        become_child: Callable[[Callable[[], object], bool], None],
     ) -> None:
         self.listeners = listeners
         self.handler = handler
@@ -131,14 +131,12 @@ class Model:
     def finish(self, done: Callable[[], object]) -> None:
         """Let nobody in but those who are queued, and call *done* once all of them were served."""
         self._done = done
-        # Where they come faster than they are served, half of the time is for those who are in by then.
-        drain = self.job.drain
-        self.door.finish(self._let_in_all, _deadline.after(None if drain is None else drain / 2))
+        self.door.finish(self._let_in_all)
 
     def leave(self, done: Callable[[], object]) -> None:
         """The same without those who are queued, whom somebody else serves, who has the listeners too."""
         self._done = done
-        self.door.finish(self._let_in_all, 0)
+        self.door.finish(self._let_in_all, queued=False)
 
     def end(self) -> None:
         """End all at once, and come back when they have ended; again, if that was interrupted."""

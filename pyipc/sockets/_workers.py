@@ -190,8 +190,10 @@ class Prefork(_Workers):
     # ---- in the worker ----
 
     def _be_worker(self, place: int) -> None:
-        term = Bell()
-        self.job.become_child(term.ring)
+        terminated: list[bool] = []
+        self.job.become_child(lambda: terminated.append(True), True)
+        bell = Bell()
+        bell.ring_at_signals()
         self._tells.close()
         work = _Work(self.job, self._board, place)
         over: list[bool] = []
@@ -208,11 +210,14 @@ class Prefork(_Workers):
                 work.leave(done)
 
         def ended() -> None:
-            term.hear()
-            work.finish(done)
+            bell.hear()
+            if terminated:
+                work.finish(done)
 
         loop.watch(self._hears, told)
-        loop.watch(term, ended)
+        loop.watch(bell, ended)
+        if terminated:  # before there was a bell
+            bell.ring()
         work.begin(loop)
         while not over:
             loop.turn()
@@ -336,7 +341,7 @@ class Dispatch(_Workers):
     # ---- in the worker ----
 
     def _be_worker(self, ours: socket, sock: socket) -> None:
-        self.job.become_child(bool)  # its server sees to the end
+        self.job.become_child(bool, True)  # its server sees to the end
         ours.close()  # else it would never see its server's end
         for worker in self._workers:
             if worker.sock is not None:

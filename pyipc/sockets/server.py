@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import AF_UNIX
+from _thread import get_native_id
 from errno import EBADF
-from threading import current_thread, main_thread
 
 from .. import _deadline
 from ..errors import ClosedError
@@ -131,9 +131,14 @@ class Server:
         if self._served or self._bell is None:
             raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
-        if current_thread() is main_thread():
+        # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
+        if get_native_id() == os.getpid():
             with handling(SIGTERM, self._on_sigterm):
-                self._serve()
+                before = self._bell.ring_at_signals()
+                try:
+                    self._serve()
+                finally:
+                    set_wakeup_fd(before)
         else:
             self._serve()
 
@@ -194,8 +199,8 @@ class Server:
         if os.getpid() == self._pid:  # else a child so young that it has no handler of its own yet
             self.stop()
 
-    def _become_child(self, first: Callable[[], object]) -> None:
-        """What a child has to give up; and what SIGTERM calls, which may be meant for all of us: at first."""
+    def _become_child(self, first: Callable[[], object], stays: bool) -> None:
+        """What SIGTERM calls at first, which may be meant for all of us; and what one that stays gives up."""
         times = 0
 
         def term(number: int, frame: object) -> None:
@@ -208,9 +213,10 @@ class Server:
         signal(SIGTERM, term)
         signal(SIGINT, _ignore)
         set_wakeup_fd(-1)  # our parent's
-        self._loop.close()
-        assert self._bell is not None
-        self._bell.close()
+        if stays:
+            self._loop.close()
+            assert self._bell is not None
+            self._bell.close()
 
     # ---- the end ----
 
