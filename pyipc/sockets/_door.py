@@ -66,6 +66,7 @@ class Door:
         self._shut_by = {"not begun"}
         self._queued: dict[Listener, int] | None = None  # when we leave: where how many may be queued yet
         self._done: Callable[[], object] = bool
+        self._last_word_ns: int | None = _LAST_WORD_NS
         for listener in listeners:
             listener.setblocking(False)
 
@@ -171,6 +172,18 @@ class Door:
 
     # ---- the end ----
 
+    def let_go(self, listeners: Sequence[Listener]) -> None:
+        """Accept from these no more: somebody else does, who has them too."""
+        for listener in listeners:
+            if listener in self._listeners:
+                if not self._shut_by:
+                    self._loop.forget(listener)
+                self._listeners.remove(listener)
+            if self._queued is not None:
+                self._queued.pop(listener, None)
+            # Who is in, and has said nothing yet, has all the time that there is: the server is not going.
+            self._last_word_ns = None
+
     def finish(self, done: Callable[[], object], *, queued: bool = True) -> None:
         """Let in whom the kernel has accepted already, if *queued*, then refuse who comes, and call *done*.
 
@@ -193,8 +206,8 @@ class Door:
             self.shut("finished")
             for listener in self._listeners:
                 listener._close_socket()
-            if self._silent:
-                self._loop.at(monotonic_ns() + _LAST_WORD_NS, self._wait_no_more)
+            if self._silent and self._last_word_ns is not None:
+                self._loop.at(monotonic_ns() + self._last_word_ns, self._wait_no_more)
         if not self._silent and not self._ready:
             self._done()
 

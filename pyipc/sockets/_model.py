@@ -138,6 +138,10 @@ class Model:
         self._done = done
         self.door.finish(self._let_in_all, queued=False)
 
+    def let_go(self, listeners: Sequence[Listener]) -> None:
+        """Accept from these no more: somebody else does, who has them too. `finish` comes next."""
+        self.door.let_go(listeners)
+
     def end(self) -> None:
         """End all at once, and come back when they have ended; again, if that was interrupted."""
         if hasattr(self, "door"):  # else it has not begun

@@ -22,11 +22,12 @@ from .record import Served
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from socket import socket
 
     from .._spawn import Child
     from ._model import Job
+    from .listening import Listener
 
 _SOON_NS = 1_000_000_000  # a worker that ends within that has a fault that the next will have, too
 _FIRST_PAUSE_NS = 50_000_000
@@ -118,14 +119,19 @@ class _Workers(Model):
 
 _BOARD_ENTRY = 128
 _PEER_BYTES = _BOARD_ENTRY - 8
-_ON, _FINISH, _LEAVE = 0, 1, 2
+_ON, _FINISH = 0, 1
 
 
 class _Board:
-    """Memory in which each worker notes what it serves, and since when; and what all of them are to do."""
+    """Memory in which each worker notes what it serves, and since when; and what all of them are to do.
 
-    def __init__(self, places: int) -> None:
-        self._memory = mmap(-1, places * _BOARD_ENTRY + 8)
+    Attributes:
+        order: What they are to do.
+        given_away: By its bits, which listeners somebody else has taken over.
+    """
+
+    def __init__(self, places: int, listeners: int) -> None:
+        self._memory = mmap(-1, places * _BOARD_ENTRY + 8 + listeners // 8 + 1)
         self._orders = places * _BOARD_ENTRY
 
     def begins(self, place: int, served: Served) -> None:
@@ -157,6 +163,14 @@ class _Board:
     def order(self, order: int) -> None:
         pack_into("q", self._memory, self._orders, order)
 
+    @property
+    def given_away(self) -> int:
+        return int.from_bytes(self._memory[self._orders + 8 :], "little")
+
+    @given_away.setter
+    def given_away(self, which: int) -> None:
+        self._memory[self._orders + 8 :] = which.to_bytes(len(self._memory) - self._orders - 8, "little")
+
     def close(self) -> None:
         self._memory.close()
 
@@ -170,7 +184,7 @@ class Prefork(_Workers):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._board = _Board(job.most)
+        self._board = _Board(job.most, len(job.listeners))
         self._hears, self._tells = Handle._empty(), Handle._empty()
         self._late: dict[int, int] = {}  # who was killed for a connection, and when that had begun
 
@@ -205,8 +219,9 @@ class Prefork(_Workers):
         def told() -> None:
             loop.forget(self._hears)
             if self._board.order == _FINISH:
+                work.let_go_in_worker(self._board.given_away)
                 work.finish(done)
-            else:  # somebody else has the listeners; or nobody: who comes next binds anew
+            else:  # nobody has the listeners: who comes next binds anew
                 work.leave(done)
 
         def ended() -> None:
@@ -256,16 +271,18 @@ class Prefork(_Workers):
     def finish(self, done: Callable[[], object]) -> None:
         self._order(_FINISH, done)
 
-    def leave(self, done: Callable[[], object]) -> None:
-        self._order(_LEAVE, done)
+    def let_go(self, listeners: Sequence[Listener]) -> None:
+        places = [place for place, one in enumerate(self.job.listeners) if one in listeners]
+        self._board.given_away = sum(1 << place for place in places)
 
     def _order(self, order: int, done: Callable[[], object]) -> None:
         self._done = done
         self._leaving = True
         self._board.order = order
         os.write(self._tells.fileno(), b"\0")
-        for listener in self.job.listeners:
-            listener._close_socket()  # theirs are open until nobody is queued
+        for place, listener in enumerate(self.job.listeners):
+            if not self._board.given_away >> place & 1:
+                listener._close_socket()  # theirs are open until nobody is queued
         self._go_if_all_have()
 
     def end(self) -> None:
@@ -286,6 +303,12 @@ class _Work(Serial):
 
     # A connection that comes wakes one of them; and who is at it takes no other.
     events = EPOLLIN | EPOLLEXCLUSIVE
+
+    def let_go_in_worker(self, which: int) -> None:
+        listeners = [one for place, one in enumerate(self.job.listeners) if which >> place & 1]
+        self.let_go(listeners)
+        for listener in listeners:
+            listener._let_go_in_child()
 
     def serve(self, connection: socket, served: Served) -> None:
         self._board.begins(self._place, served)

@@ -69,6 +69,13 @@ def _host_and_port(rest: str, text: str) -> tuple[str, str]:
     return "" if host == "*" else host, port
 
 
+def absolute(text: str) -> str:
+    """The same address, for a process that is in another directory."""
+    if text.startswith("unix:") and text[5:6] != "@":
+        return "unix:" + os.path.abspath(text[5:])
+    return text
+
+
 def text_of(family: int, kind: int, where: Any) -> str:
     """The text of an address as the `socket` module has it, such as `getpeername()` gives."""
     if family == AF_UNIX:

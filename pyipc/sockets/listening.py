@@ -40,6 +40,7 @@ class Listener(socket):
     """
 
     _bound: _unix_path.BoundPath | None = None
+    _asked: str | None = None  # the address that its server was given, by which a successor asks for it
 
     @property
     def address(self) -> str | None:
