@@ -202,7 +202,7 @@ class Served:
     def refuses(self):
         try:
             sockets.connect(self.address, 5).close()
-        except OSError:
+        except (ConnectionError, FileNotFoundError):
             return True
         return False
 
