@@ -18,7 +18,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = {"tour": "see every chapter at work between real processes"}
+_COMMANDS = {
+    "doctor": "look for what will stand in the way on this machine",
+    "ls": "list every IPC object of this machine",
+    "rm": "remove some, or those that were left behind",
+    "tour": "see every chapter at work between real processes",
+}
 
 # What a shell reports for a command that SIGINT or SIGPIPE ended.
 _INTERRUPTED = 130
