@@ -23,7 +23,7 @@ _NOTHING, _FAILED, _USAGE = 1, 1, 2
 def add_arguments(parser: ArgumentParser) -> None:
     """What it can be told."""
     parser.description = (
-        "Remove objects. What will be removed is shown before; what is in use is left alone unless forced. "
+        "Remove objects. What is to go is shown before; what is in use is left alone unless forced. "
         "Exit status: 0 if all was removed, 1 if something was not, or nothing was found, 2 for wrong arguments."
     )
     parser.add_argument("id", nargs="*", help="an id, name or path, as `pyipc ls` shows it")
