@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMMANDS = {
+    "bench": "measure how fast two processes of this machine talk",
     "doctor": "look for what will stand in the way on this machine",
     "ls": "list every IPC object of this machine",
     "rm": "remove some, or those that were left behind",
+    "top": "watch them",
     "tour": "see every chapter at work between real processes",
 }
 

@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """What it can be told."""
     parser.description = (
         "Remove objects. What is to go is shown before; what is in use is left alone unless forced. "
-        "Exit status: 0 if all was removed, 1 if something was not, or nothing was found, 2 for wrong arguments."
+        "Exit status: 0 if all was removed, 1 if something was not or is not there, 2 for wrong arguments."
     )
     parser.add_argument("id", nargs="*", help="an id, name or path, as `pyipc ls` shows it")
     parser.add_argument("--orphans", action="store_true", help="all that `pyipc ls` calls an orphan")

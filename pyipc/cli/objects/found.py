@@ -24,6 +24,7 @@ class Found:
         uid, mode: Whose it is, and its permissions; None of what has none.
         size: Bytes that it takes or holds; None where there is no telling.
         count: Messages in it, semaphores of it, or its value.
+        moved: How many messages have gone into it so far, where somebody counts them.
         maker: The pid of who made it, where the kernel remembers that.
         holders: The pids of those who have it open, mapped or attached.
         waiters: How many wait for it, where there is a number.
@@ -34,8 +35,8 @@ class Found:
     """
 
     __slots__ = (
-        *("changed", "count", "holders", "id", "key", "kind", "maker", "mode", "remove", "size", "uid"),
-        *("verdict", "waiters"),
+        *("changed", "count", "holders", "id", "key", "kind", "maker", "mode", "moved", "remove", "size"),
+        *("uid", "verdict", "waiters"),
     )
 
     def __init__(
@@ -64,6 +65,7 @@ class Found:
         self.size = size
         self.count = count
         self.maker = maker
+        self.moved: int | None = None
         self.holders = sorted(holders)
         self.waiters = waiters
         self.changed = changed

@@ -38,7 +38,7 @@ def objects(processes: Processes) -> Iterator[Found]:
                 if (facts.st_dev, facts.st_ino) != (device, inode):
                     continue  # another has its number by now
                 found.uid, found.mode = facts.st_uid, facts.st_mode & 0o777
-                found.size, found.changed = facts.st_size, int(facts.st_ctime)
+                found.size, found.changed = 512 * facts.st_blocks, int(facts.st_ctime)
                 _look_for_a_channel(file.fileno(), found)
         except OSError:
             continue  # its holder has gone, or does not show it
@@ -51,7 +51,7 @@ def _look_for_a_channel(number: int, found: Found) -> None:
         return
     found.kind = "channel"
     sent, received = (_COUNT.unpack_from(head, at)[0] for at in (_SENT, _RECEIVED))
-    found.count = max(0, sent - received)
+    found.count, found.moved = max(0, sent - received), sent
     if not _members(number):
         found.verdict = ORPHAN  # somebody has it open, but nobody who takes part
 
