@@ -21,13 +21,14 @@ def finish(connection: socket) -> None:
     The kernel answers close(2) with a reset while there is something unread, and a reset destroys what
     the peer has not read yet.
     """
-    if connection.fileno() < 0:
+    number = connection.fileno()
+    if number < 0:
         return  # its handler has closed it, or given it away
     try:
         connection.shutdown(SHUT_WR)
         pieces = 0
         # To ask costs less than to be told of nothing by an exception.
-        while ioctl(connection, FIONREAD, _NOTHING) != _NOTHING and pieces < _MOST_PIECES:
+        while ioctl(number, FIONREAD, _NOTHING) != _NOTHING and pieces < _MOST_PIECES:
             connection.recv(_PIECE, MSG_DONTWAIT)
             pieces += 1
     except OSError:

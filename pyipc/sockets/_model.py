@@ -77,6 +77,8 @@ class Job:
 
     def tell(self, served: Served) -> None:
         """Tell who keeps the log."""
+        if self.log is complain and served.failure is None:
+            return
         try:
             self.log(served)
         except Exception:  # whatever it is, the server goes on

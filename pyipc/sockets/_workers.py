@@ -7,7 +7,7 @@ from collections import deque
 from errno import EPIPE, EREMOTEIO
 from mmap import mmap
 from select import EPOLLEXCLUSIVE, EPOLLIN
-from struct import pack_into, unpack_from
+from struct import Struct
 from time import monotonic_ns
 
 from .. import _fork, fds
@@ -118,7 +118,8 @@ class _Workers(Model):
 # ---- who accept for themselves ----
 
 _BOARD_ENTRY = 128
-_PEER_BYTES = _BOARD_ENTRY - 8
+_ENTRY = Struct(f"qHH{_BOARD_ENTRY - 12}s")  # since when, and whom: `Served.packed()`
+_BEGUN = Struct("q")
 _ON, _FINISH = 0, 1
 
 
@@ -135,33 +136,31 @@ class _Board:
         self._orders = places * _BOARD_ENTRY
 
     def begins(self, place: int, served: Served) -> None:
-        peer = os.fsencode(served.peer)[:_PEER_BYTES]
-        pack_into(f"{_PEER_BYTES}s", self._memory, place * _BOARD_ENTRY + 8, peer)
-        pack_into("q", self._memory, place * _BOARD_ENTRY, served.begun)
+        _ENTRY.pack_into(self._memory, place * _BOARD_ENTRY, served.begun, *served.packed())
 
     def ends(self, place: int) -> None:
-        pack_into("q", self._memory, place * _BOARD_ENTRY, 0)
+        _BEGUN.pack_into(self._memory, place * _BOARD_ENTRY, 0)
 
     def begun(self, place: int) -> int:
-        begun: int = unpack_from("q", self._memory, place * _BOARD_ENTRY)[0]
+        begun: int = _BEGUN.unpack_from(self._memory, place * _BOARD_ENTRY)[0]
         return begun
 
     def served(self, place: int) -> Served | None:
-        begun, peer = unpack_from(f"q{_PEER_BYTES}s", self._memory, place * _BOARD_ENTRY)
+        begun, *packed = _ENTRY.unpack_from(self._memory, place * _BOARD_ENTRY)
         if not begun:
             return None
-        served = Served(0, os.fsdecode(peer.rstrip(b"\0")))
+        served = Served.unpacked(*packed)
         served.begun = begun
         return served
 
     @property
     def order(self) -> int:
-        order: int = unpack_from("q", self._memory, self._orders)[0]
+        order: int = _BEGUN.unpack_from(self._memory, self._orders)[0]
         return order
 
     @order.setter
     def order(self, order: int) -> None:
-        pack_into("q", self._memory, self._orders, order)
+        _BEGUN.pack_into(self._memory, self._orders, order)
 
     @property
     def given_away(self) -> int:

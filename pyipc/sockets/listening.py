@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, EINVAL
 from socket import (
@@ -15,6 +16,7 @@ from socket import (
     SOCK_STREAM,
     SOL_SOCKET,
     SOMAXCONN,
+    getdefaulttimeout,
     socket,
 )
 
@@ -27,6 +29,9 @@ from .resolving import resolve
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# As numbers.
+family_of, _type = _socket.socket.family.__get__, _socket.socket.type.__get__
 
 _BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
 _NOT_HERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # of an address that is not this machine's
@@ -48,6 +53,15 @@ class Listener(socket):
         if self._bound is not None:
             return f"unix:{os.fsdecode(self._bound.path)}"
         return text_of(self.family, SOCK_STREAM, self.getsockname())
+
+    def accept(self) -> tuple[socket, Any]:
+        """Accept a connection, and whose it is: see `socket.socket.accept`."""
+        # As there, but for the names of its family and type, looked up at each connection.
+        number, where = self._accept()  # type: ignore[attr-defined]  # of the C type
+        connection = socket(family_of(self), _type(self), 0, number)
+        if getdefaulttimeout() is None and self.gettimeout():
+            connection.setblocking(True)
+        return connection, where
 
     def close(self) -> None:
         """Close it, and remove its path.
