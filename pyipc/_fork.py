@@ -98,7 +98,8 @@ def status_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> int:
     except BaseException:  # this is where it ends
         print_exception()
         status = 1
-    flush()
+    _flush(sys.stdout)
+    _flush(sys.stderr)
     return status
 
 
@@ -118,10 +119,21 @@ def die() -> NoReturn:
 
 
 def flush() -> None:
-    """Write what is buffered for standard output and errors."""
+    """Write what is buffered for standard output and errors, if it can be written.
+
+    Else, on a full disk, it stays where it is, and its file raises that where it is written to or closed: it
+    is no reason not to fork.
+    """
     for file in (sys.stdout, sys.stderr):
-        if file is not None and not getattr(file, "closed", False):
-            file.flush()
+        try:  # noqa: SIM105 (contextlib takes long to import)
+            _flush(file)
+        except OSError:
+            pass
+
+
+def _flush(file: Any) -> None:
+    if file is not None and not getattr(file, "closed", False):
+        file.flush()
 
 
 def _no_room() -> Exception:

@@ -207,7 +207,12 @@ def print_exception() -> None:
     """Print what is being handled to `sys.stderr`."""
     import sys
 
-    sys.excepthook(*sys.exc_info())
+    what = sys.exc_info()
+    try:
+        sys.excepthook(*what)
+    except Exception:  # a hook of somebody's: who serves goes on
+        sys.__excepthook__(*sys.exc_info())
+        sys.__excepthook__(*what)
 
 
 def complain(served: Served) -> None:

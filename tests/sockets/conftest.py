@@ -76,6 +76,9 @@ def serve(say, hear, addresses, model, options, program, limits, user):
                 elif word == b"detach":
                     os.close(connection.detach())
                     return
+                elif word == b"number":  # closed, and its socket does not know
+                    os.close(connection.fileno())
+                    return
                 elif word == b"sleep":  # which nobody can wake
                     time.sleep(100)
 
