@@ -176,7 +176,9 @@ class Server:
         """Serve, until `stop()`; once.
 
         In the main thread, SIGTERM is a call of `stop()`, for as long as this runs. When it comes back, or an
-        exception such as KeyboardInterrupt ends it, all children have ended.
+        exception such as KeyboardInterrupt ends it, all children have ended. A process that was forked after
+        the server was made (a daemon) may serve in the place of the one that made it; a Unix path stays there
+        then, for the next server to take over.
 
         Raises:
             ClosedError: The server was closed, or has served before.
@@ -184,6 +186,7 @@ class Server:
         if self._served or self._bell is None:
             raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
+        self._pid = os.getpid()  # it may have become a daemon since it listens
         # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
         if get_native_id() == os.getpid():
             with handling(SIGTERM, self._on_sigterm):

@@ -42,7 +42,7 @@ def hook_that_raises(*what):
 
 def serve_with_bad_hook(test, model):
     sys.excepthook = hook_that_raises
-    sys.stderr = open(os.devnull, "w")
+    sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     with sockets.Server("tcp://127.0.0.1:0", raise_if_told, model=model) as server:
         test.say(server.address)
         server.serve()
@@ -50,8 +50,8 @@ def serve_with_bad_hook(test, model):
 
 
 def serve_on_a_full_disk(test, model):
-    sys.stdout = open("/dev/full", "w", buffering=8192)
-    sys.stderr = open(os.devnull, "w")
+    sys.stdout = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w")
+    sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     with sockets.Server("tcp://127.0.0.1:0", raise_if_told, model=model, log=print) as server:
         test.say(server.address)
         server.serve()
@@ -77,3 +77,32 @@ def test_what_cannot_be_printed_is_nobodys_end(fork, model, serve):
     os.kill(server.pid, signal.SIGTERM)
     assert server.hear() == "ended"
     assert server.end() == 0
+
+
+def serve_as_daemon(test, model, path):
+    """The one that listens ends before the other one serves, as daemons begin."""
+    server = sockets.Server(f"unix:{path}", raise_if_told, model=model)
+    told, tells = os.pipe()
+    if os.fork():
+        os._exit(0)
+    os.close(tells)
+    os.read(told, 1)
+    signal.alarm(50)  # whatever happens to the test
+    test.say(os.getpid())
+    with server:
+        server.serve()
+    test.say("ended")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_daemon_that_is_forked_after_it_listens(fork, model, tmp_path):
+    first = fork(serve_as_daemon, model, tmp_path / "s")
+    assert first.end() == 0
+    pid = first.hear()
+    try:
+        assert ask(f"unix:{tmp_path}/s", b"x") == b"x"
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        assert first.hear() == "ended"
+    with sockets.Server(f"unix:{tmp_path}/s", print):
+        pass
