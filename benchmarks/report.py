@@ -16,6 +16,7 @@ def judge(row: Row, measured: Measured) -> dict[str, Any]:
     series = measured.series
     return {
         "id": row.id,
+        "chapter": row.chapter,
         "title": row.title,
         "contestants": {
             name: {
