@@ -35,7 +35,21 @@ OTHERS = "#d9a441"
 
 HEAD = """# Performance
 
-Figures of one run of [the benchmarks](https://en.wikipedia.org/wiki/Benchmark_(computing)), a few rows of each chapter.
+Figures of one run of the benchmarks, some rows of each chapter: what one operation takes, so a shorter bar
+is better. In the tables, "pyipc ÷ it" is the ratio, measured round by round: below 1, pyipc is faster. `C`
+is the same work in plain C, the limit; `(cffi)` is pyipc without the part of its core that knows CPython.
+
+What counts are the ratios, and of those only what is far from 1. This run was a short one, on a virtual
+machine that had other work to do meanwhile: single figures are off by half and more, as their least and most
+show. To measure for yourself, from a clone:
+
+```sh
+./dev bench                    # everything, half an hour
+./dev bench --quick --only lock --json run.json
+.venv/bin/python benchmarks/picture.py run.json    # makes this page
+```
+
+How it is measured is told in `benchmarks/README.md`, beside the programs.
 """
 
 
@@ -62,3 +76,36 @@ def _bar(name: str, figure: float, length: float, top: int) -> list[str]:
         f'<rect x="{NAMES}" y="{top}" width="{max(length, 1):.1f}" height="{BAR}" fill="{colour}"/>',
         f'<text x="{NAMES + length + 6:.1f}" y="{text}">{report.duration(figure)}</text>',
     ]
+
+
+def page(run: dict[str, Any]) -> str:
+    facts = {**run["machine"], **run["run"]}
+    lines = [HEAD, "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts.items())]
+    chapter = None
+    for row in run["rows"]:
+        if row["chapter"] != chapter:
+            chapter = row["chapter"]
+            lines += ["", f"## {CHAPTERS.get(chapter, chapter)}"]
+        lines += ["", f"### {row['id']}", "", row["title"], ""]
+        lines += [f"![{row['title']}]({picture_of(row)})", ""]
+        lines += ["| | median | least – most | pyipc ÷ it |", "|---|--:|--:|--:|"]
+        lines += [report.line(name, figures) for name, figures in row["contestants"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def picture_of(row: dict[str, Any]) -> str:
+    return f"performance/{row['id']}.svg"
+
+
+def main() -> None:
+    run = json.loads(Path(sys.argv[1]).read_text())
+    run["rows"] = [row for row in run["rows"] if not row["failures"]]
+    shutil.rmtree(DOCS / "performance", ignore_errors=True)
+    (DOCS / "performance").mkdir()
+    for row in run["rows"]:
+        (DOCS / picture_of(row)).write_text(picture(row))
+    (DOCS / "performance.md").write_text(page(run))
+
+
+if __name__ == "__main__":
+    main()
