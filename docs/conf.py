@@ -13,7 +13,7 @@ project = "pyipc"
 author = copyright = "The pyipc developers"
 release = pyipc.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "docstrings", "programs"]
 exclude_patterns = ["design/_template.md"]
 html_theme = "furo"
 html_title = f"pyipc {release}"

@@ -39,6 +39,8 @@ def test_it_builds_and_its_links_lead_somewhere(tmp_path):
                 assert anchor in ids[target], f"{page.relative_to(site)}: {link}"
     known = set().union(*(ids[page] for page in pages if page.parent == site / "reference"))
     assert [name for name in public_names() if name not in known] == []
+    programs = (site / "cookbook/programs.html").read_text()
+    assert [path for path in (DOCS / "cookbook").rglob("*.py") if f"{path.parent.name}/{path.name}" not in programs] == []
 
 
 def public_names():
