@@ -20,7 +20,9 @@ def test_two_programs_talk(tmp_path):
     for name, text in programs.items():
         (tmp_path / name).write_text(text)
     python = [sys.executable, "-X", "dev", "-W", "error"]
-    with subprocess.Popen([*python, "receiver.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as receiver:
+    with subprocess.Popen(
+        [*python, "receiver.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    ) as receiver:
         try:
             assert receiver.stdout.readline() == "waiting\n"
             for words in ["hello", "how are you"], ["stop"]:
