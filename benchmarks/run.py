@@ -26,14 +26,14 @@ from imports import rows as imports
 from memory import rows as memory
 from posix_objects import rows as posix
 from processes import rows as processes
-from sockets import servers
+from sockets import datagrams, servers
 from sync import rows as sync
 from sync import values as sync_values
 from sysv import rows as sysv
 from terminals import rows as terminals
 
 CHAPTERS = (
-    *(sysv, posix, fds, memory, processes, servers, sync, sync_values, channels),
+    *(sysv, posix, fds, memory, processes, servers, datagrams, sync, sync_values, channels),
     *(compat, compat_posix, terminals, imports),
 )
 

@@ -26,6 +26,7 @@
 
 #include "python_channels.h"
 #include "python_compat.h"
+#include "python_descriptors.h"
 #include "python_posix.h"
 #include "python_values.h"
 
@@ -481,7 +482,8 @@ static PyObject *module_accelerate(PyObject *module, PyObject *args)
 {
 	PyObject *cls, *python, *fast = NULL, *kept_name = NULL;
 	const struct hot_call *const tables[] = { hot, pyipc_channel_calls, pyipc_loan_calls, pyipc_queue_calls,
-						  pyipc_value_calls, pyipc_posix_calls, pyipc_compat_calls };
+						  pyipc_value_calls, pyipc_posix_calls, pyipc_compat_calls,
+						  pyipc_terminal_calls };
 	const struct hot_call *which = NULL;
 	const char *key, *name;
 

@@ -104,15 +104,12 @@ int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *
 	return monotonic_ns() < deadline_ns ? -EINTR : -ETIMEDOUT;
 }
 
-/* -EAGAIN while the record is empty: its pid is 0. */
-int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit)
+/* Its pid; -EAGAIN while the record is empty.  Nobody changes it after that, so the rest can just be read. */
+int pyipc_now_child_exit(const struct pyipc_exit *record)
 {
 	int pid = __atomic_load_n(&record->pid, __ATOMIC_ACQUIRE);
 
-	if (pid == 0)
-		return -EAGAIN;
-	*ret_exit = *record;
-	return 0;
+	return pid == 0 ? -EAGAIN : pid;
 }
 
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd)

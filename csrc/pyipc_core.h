@@ -359,6 +359,7 @@ int pyipc_fifo_watch(const char *path, int32_t *ret_fd);
 
 int pyipc_pty_open(int32_t *ret_fd);
 int pyipc_pty_peer(const int32_t *master, int32_t *ret_fd);
+int pyipc_pty_look(int number, int64_t deadline_ns);
 int pyipc_now_pty_read(const int32_t *master, char *buffer, int size);
 int64_t pyipc_now_pty_write(const int32_t *master, const char *data, uint64_t size);
 
@@ -376,7 +377,7 @@ int pyipc_now_pidfd_send(const int32_t *fd, int signal_number);
 int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit);
 int pyipc_now_child_reap(const int32_t *fd, struct pyipc_exit *record);
 int pyipc_child_wait(const int32_t *fd, int64_t deadline_ns, struct pyipc_exit *record);
-int pyipc_now_child_exit(const struct pyipc_exit *record, struct pyipc_exit *ret_exit);
+int pyipc_now_child_exit(const struct pyipc_exit *record);
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd);
 int pyipc_now_child_status(int pid, int reap, struct pyipc_exit *ret_exit);
 

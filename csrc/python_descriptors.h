@@ -15,6 +15,9 @@ struct descriptor {
 extern PyTypeObject *pyipc_descriptor_type;
 
 int pyipc_add_messages(PyObject *module);
+int pyipc_add_terminals(PyObject *module);
+
+extern const struct hot_call pyipc_terminal_calls[];
 
 /* With the GIL held, an exchange need not be atomic, which costs six times as much. */
 static inline int taken(int32_t *number)

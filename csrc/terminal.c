@@ -13,6 +13,7 @@
 #define _GNU_SOURCE		/* O_CLOEXEC, TIOCSPTLCK */
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -56,6 +57,29 @@ int pyipc_pty_peer(const int32_t *master, int32_t *ret_fd)
 		return (int) result;
 	(void) snprintf(path, sizeof path, "/dev/pts/%u", which);
 	return own(neg_errno(open(path, flags)), ret_fd);
+}
+
+/* What a sleep and a wake cost both ends together, more or less, with processors that go idle. */
+enum { SLEEP_COSTS_NS = 50000 };
+
+/* Whether there is something to read, looked for during as long as a sleep would take.  Who is to write it may
+ * want our processor, so each time it is offered: to look without that takes longer than to sleep.  poll(2) would
+ * wait for the kernel's worker, which has just made it readable, and does not know that yet. */
+int pyipc_pty_look(int number, int64_t deadline_ns)
+{
+	int64_t end_ns = monotonic_ns() + SLEEP_COSTS_NS;
+	int there;
+
+	if (end_ns > deadline_ns)
+		end_ns = deadline_ns;
+	while (ioctl(number, FIONREAD, &there) == 0) {
+		if (there > 0)
+			return 1;
+		if (monotonic_ns() >= end_ns)
+			return 0;
+		(void) sched_yield();
+	}
+	return 0;
 }
 
 int pyipc_now_pty_read(const int32_t *master, char *buffer, int size)

@@ -198,7 +198,8 @@ class WaitedHandle(Handle, Waited):
     def close(self) -> None:
         """Close the descriptor; threads of this process that wait on it get `ClosedError`."""
         super().close()
-        self._wake_waiters()
+        if self._waiting:
+            self._wake_waiters()
 
 
 def pid_of(handle: Handle) -> int:

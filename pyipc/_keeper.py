@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _signal import SIG_BLOCK, pthread_sigmask, valid_signals
 from errno import EAGAIN
 
 from .errors import limit_error
@@ -19,6 +20,8 @@ _jobs: dict[int, Any] = {}
 
 
 def _run(jobs: Any) -> None:
+    # A signal to the process is for the program's threads; else this may be the one that does not block it.
+    pthread_sigmask(SIG_BLOCK, valid_signals())
     while jobs.get()():  # of which nothing is kept here
         pass
 

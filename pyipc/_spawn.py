@@ -18,7 +18,7 @@ from .errors import IPCError, StatusLostError, error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any, Union
 
     from ._privileges import Credentials
@@ -102,7 +102,8 @@ class Child(WaitedHandle):
             result = self._wait_until(
                 lambda until: ops.child_wait(self, self._end, until), deadline, "wait for"
             )
-        return self._ended(result, "wait for")
+        ended = self.exit
+        return self._ended(result, "wait for") if ended is None else ended
 
     def _ended(self, result: int, doing: str) -> Exit:
         ended = self.exit
@@ -165,7 +166,7 @@ class Child(WaitedHandle):
             AccessError: It is another user's by now, and lives on.
             StatusLostError: Somebody else has reaped it.
         """
-        if self.exit is None and not self.closed and self._parent == os.getpid():
+        if self._exit is None and self.exit is None and not self.closed and self._parent == os.getpid():
             try:
                 self.kill()
                 self.wait()
@@ -175,7 +176,7 @@ class Child(WaitedHandle):
         super().close()
 
     def __del__(self) -> None:
-        if self.closed:
+        if self._number < 0:
             return
         try:
             warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
@@ -206,7 +207,7 @@ def spawn(
     *,
     env: Mapping[Any, Any] | None = None,
     directory: Word | None = None,
-    descriptors: Mapping[int, int] | None = None,
+    descriptors: dict[int, int] | None = None,
     new_session: bool = False,
     own_terminal: bool = False,
     process_group: int | None = None,
@@ -239,14 +240,14 @@ def spawn(
     """
     if umask is not None and not 0 <= umask <= 0o777:
         raise ValueError(f"a umask is 0..0o777, not {umask:#o}")
-    encoded = _encoded(words)
+    program, words_text = _encoded(words)
     environment = _OURS if env is None else {os.fsencode(k): os.fsencode(v) for k, v in env.items()}
     flags = (
         (ops.SPAWN_NEW_SESSION if new_session else 0)
         | (ops.SPAWN_OWN_TERMINAL if own_terminal else 0)
         | (ops.SPAWN_DIE_WITH_PARENT if die_with_parent else 0)
     )
-    paths, variables = _paths(encoded[0], environment), _variables(environment)
+    paths, variables = _paths(program, environment), _variables(environment)
     place = None if directory is None else _without_nul(directory)
     if child is None:
         child = Child.unborn()
@@ -254,10 +255,10 @@ def spawn(
     arguments = (
         child,
         paths,
-        encoded,
+        words_text,
         variables,
         place,
-        dict(descriptors or {}),
+        descriptors or {},
         flags,
         _SAME if process_group is None else process_group,
         _SAME if umask is None else umask,
@@ -275,24 +276,38 @@ def spawn(
         child.close()
         raise
     if isinstance(result, tuple):
-        raise _failed(*result, encoded, variables, paths, place)
+        raise _failed(*result, words_text, variables, paths, place)
     return child
 
 
-# ---- arguments ----
+# ---- arguments: strings one after another, each with its NUL ----
 
 # What `os.environb` is a view of, and keeps valid: each look through the view takes a microsecond.
 _OURS: Mapping[bytes, bytes] = getattr(os.environb, "_data", os.environb)
 
+# As it was, and its text: to see that it has not changed since takes a third of the time.
+_last: tuple[Mapping[bytes, bytes], bytes] = {}, b""
 
-def _encoded(words: Sequence[Word]) -> list[bytes]:
+
+def _text(strings: Iterable[bytes]) -> bytes:
+    return b"\0".join((*strings, b""))
+
+
+def _strings(text: bytes) -> list[bytes]:
+    return text.split(b"\0")[:-1]
+
+
+def _encoded(words: Sequence[Word]) -> tuple[bytes, bytes]:
+    """The program, and all words."""
     if isinstance(words, (str, bytes)):
         raise TypeError(f"a program and its arguments, each by itself, not {words!r:.50}")
     encoded = [*map(os.fsencode, words)]
     if not encoded or not encoded[0]:
         raise ValueError("there is no program without a name")
-    _without_nul(b"".join(encoded))
-    return encoded
+    text = _text(encoded)
+    if text.count(b"\0") != len(encoded):
+        raise ValueError(f"a NUL byte in {b' '.join(encoded)!r:.100}")
+    return encoded[0], text
 
 
 def _without_nul(word: Word) -> bytes:
@@ -302,24 +317,29 @@ def _without_nul(word: Word) -> bytes:
     return encoded
 
 
-def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> list[bytes]:
+def _paths(program: bytes, environment: Mapping[bytes, bytes]) -> bytes:
     """Where it may be. Not in the current directory, which an empty part of PATH would mean."""
     if b"/" in program:
-        return [program]
+        return program + b"\0"
     path = environment.get(b"PATH")
     if path is None:
         path = os.fsencode(os.defpath)
-    return [place + b"/" + program for place in path.split(b":") if place]
+    return _text([place + b"/" + program for place in path.split(b":") if place])
 
 
-def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
-    if environment is _OURS:
-        environment = dict(environment)  # in one step: another thread may change it
-    else:
+def _variables(environment: Mapping[bytes, bytes]) -> bytes:
+    global _last
+    if environment is not _OURS:
         for name, value in environment.items():
             if not name or b"=" in name or b"\0" in name or b"\0" in value:
                 raise ValueError(f"no variable of an environment: {name!r:.50}")
-    return [*map(b"=".join, environment.items())]
+        return _text(map(b"=".join, environment.items()))
+    last, text = _last
+    if environment != last:
+        last = dict(environment)  # in one step: another thread may change it
+        text = _text(map(b"=".join, last.items()))
+        _last = last, text
+    return text
 
 
 # ---- errors ----
@@ -328,22 +348,22 @@ def _variables(environment: Mapping[bytes, bytes]) -> list[bytes]:
 def _failed(
     result: int,
     step: str,
-    words: list[bytes],
-    variables: list[bytes],
-    paths: list[bytes],
+    words: bytes,
+    variables: bytes,
+    paths: bytes,
     directory: bytes | None,
 ) -> IPCError:
     """What to raise for a program that could not be started."""
-    number, name = -result, os.fsdecode(words[0])
+    number, name = -result, os.fsdecode(_strings(words)[0])
     doing = f"start {name!r}"
     if number == EAGAIN:
         return limit_error(number, doing, "RLIMIT_NPROC", _most_processes(), None)
     if number == E2BIG:
-        return _too_long(doing, words + variables)
-    paths = [os.path.join(directory or b"", path) for path in paths]
-    if step == "exec" and number == ENOENT and any(map(os.path.exists, paths)):
+        return _too_long(doing, _strings(words + variables))
+    tried = [os.path.join(directory or b"", path) for path in _strings(paths)]
+    if step == "exec" and number == ENOENT and any(map(os.path.exists, tried)):
         return error(number, f"{doing}: the interpreter in its first line")
-    if step == "exec" and number == EACCES and any(map(os.path.isdir, paths)):
+    if step == "exec" and number == EACCES and any(map(os.path.isdir, tried)):
         return error(number, f"{doing}: it is a directory")
     if step == "directory":
         return error(number, f"{doing} in {os.fsdecode(directory or b'')!r}")

@@ -98,6 +98,16 @@ class BoundPath:
         """Let the name be somebody else's to remove, who has the socket too."""
         self._node.close()
 
+    @property
+    def absolute(self) -> str:
+        """The path, for a process that is in another directory."""
+        folder = self._folder[:-1] if self._folder.endswith(b"/.") else self._folder
+        return os.fsdecode(os.path.join(folder, self._name))
+
+    def fileno(self) -> int:
+        """A descriptor of the name itself (O_PATH), which who takes it over has to get."""
+        return self._node.fileno()
+
     def __repr__(self) -> str:
         return f"<bound path {self.path!r}{' removed' if self._node.closed else ''}>"
 
@@ -110,25 +120,21 @@ class BoundPath:
         self.remove()
 
 
-def adopt(path: Path) -> BoundPath:
+def adopt(path: Path, node: Handle) -> BoundPath:
     """The name of a socket that another process has bound and handed over: from now on ours to remove.
 
+    Args:
+        path: An absolute one: the other process may be somewhere else.
+        node: What the `fileno()` of its `BoundPath` was, which gives its own up. It is not opened by the
+            path, which may have come to mean something else.
+
     Raises:
-        NotFoundError: There is no such name any more.
         IPCError: It is no socket (ENOTSOCK).
     """
-    raw, folder, name = _split(path)
-    doing = f"take over {os.fspath(path)!r}"
-    try:
-        node = _open(raw, _NODE)
-        if not S_ISSOCK(os.fstat(node.fileno()).st_mode):
-            node.close()
-            raise error(ENOTSOCK, doing)
-    except OSError as problem:
-        if isinstance(problem, IPCError):
-            raise
-        raise error(problem.errno or 0, doing) from problem
-    return BoundPath(os.fspath(path), folder, name, node)
+    _, folder, name = _split(path)
+    if not S_ISSOCK(os.fstat(node.fileno()).st_mode):
+        raise error(ENOTSOCK, f"take over {os.fspath(path)!r}")
+    return BoundPath(os.fspath(path), folder, name, Handle(node))
 
 
 def bind(
@@ -203,6 +209,8 @@ def connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
     It waits while the backlog there is full.
     """
     raw = os.fsencode(path)
+    if raw[:1] != b"\0":
+        _split(path)  # which refuses what no socket can have
     folder = ops.Descriptor()
     try:
         problem = 0

@@ -57,9 +57,9 @@ _PR_SET_PDEATHSIG = 1
 
 def spawn(
     into: Any,
-    paths: Sequence[bytes],
-    words: Sequence[bytes],
-    variables: Sequence[bytes],
+    paths: bytes,
+    words: bytes,
+    variables: bytes,
     directory: bytes | None,
     moves: dict[int, int],
     flags: int,
@@ -78,8 +78,8 @@ def spawn(
         return -(problem.errno or EIO), "clone"
     options = dict(
         zip(("stdin", "stdout", "stderr"), (_standard(moves, to) for to in range(_STANDARD))),
-        args=list(words),
-        env=dict(variable.partition(b"=")[::2] for variable in variables),
+        args=_strings(words),
+        env=dict(variable.partition(b"=")[::2] for variable in _strings(variables)),
         pass_fds=tuple(extra),
         start_new_session=bool(flags & SPAWN_NEW_SESSION),
         umask=umask,
@@ -103,6 +103,10 @@ def spawn(
     return child.pid
 
 
+def _strings(text: bytes) -> list[bytes]:
+    return text.split(b"\0")[:-1]
+
+
 def _standard(moves: dict[int, int], to: int) -> int:
     """What becomes this one of the three: ours, or /dev/null where we have none."""
     from subprocess import DEVNULL
@@ -115,13 +119,11 @@ def _standard(moves: dict[int, int], to: int) -> int:
         return DEVNULL
 
 
-def _first(
-    paths: Sequence[bytes], options: dict[str, Any], steps: _Steps
-) -> subprocess.Popen[bytes] | tuple[int, str]:
+def _first(paths: bytes, options: dict[str, Any], steps: _Steps) -> subprocess.Popen[bytes] | tuple[int, str]:
     import subprocess
 
     failed = (-ENOENT, "exec")
-    for path in paths:
+    for path in _strings(paths):
         try:
             return subprocess.Popen(executable=path, **options)
         except OSError as problem:

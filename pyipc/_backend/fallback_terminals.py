@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("now_pty_read", "now_pty_write", "pty_open", "pty_peer")
+__all__ = ("now_pty_read", "now_pty_write", "pty_look", "pty_open", "pty_peer")
 
 # asm-generic/ioctls.h; Python's termios does not have them all.
 _TIOCSPTLCK, _TIOCGPTN, _TIOCGPTPEER, _TIOCGSID = 0x40045431, 0x80045430, 0x5441, 0x5429
@@ -46,6 +46,10 @@ def pty_peer(into: Any, master: Any) -> int:
     return own(into, os.open, f"/dev/pts/{unpack('I', which)[0]}", flags)
 
 
+def pty_look(number: int, deadline: int) -> int:
+    return 0  # a loop in Python would keep others from running
+
+
 def now_pty_read(master: Any) -> int | bytes:
     got: int | bytes = call(os.read, master._number, _MOST_READ)
     if isinstance(got, int):
@@ -53,7 +57,7 @@ def now_pty_read(master: Any) -> int | bytes:
     return got
 
 
-def now_pty_write(master: Any, data: Any) -> int:
+def now_pty_write(master: Any, data: bytes) -> int:
     number = master._number
     if number < 0:
         return -EBADF

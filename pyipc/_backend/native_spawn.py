@@ -44,15 +44,16 @@ _STEPS = {
 
 
 _PLAN = ffi.typeof("struct pyipc_spawn *")
+_RECORD = ffi.typeof("struct pyipc_exit *")
 _POINTERS = ffi.typeof("char *[]")
 _NUMBERS = ffi.typeof("int32_t[]")
 
 
 def spawn(
     into: Any,
-    paths: Sequence[bytes],
-    words: Sequence[bytes],
-    variables: Sequence[bytes],
+    paths: bytes,
+    words: bytes,
+    variables: bytes,
     directory: bytes | None,
     moves: dict[int, int],
     flags: int,
@@ -63,22 +64,37 @@ def spawn(
     groups: Sequence[int] | None,
 ) -> int | tuple[int, str]:
     # What a struct points to must be kept by somebody: these, until the call is over.
-    texts = [ffi.from_buffer(b"\0".join((*strings, b""))) for strings in (paths, words, variables)]
-    room = ffi.new(_POINTERS, len(paths) + len(words) + len(variables) + 3)
-    sources, targets = ffi.new(_NUMBERS, [*moves.values()]), ffi.new(_NUMBERS, [*moves])
-    listed = ffi.new("uint32_t[]", groups) if groups else ffi.NULL
-    place = ffi.NULL if directory is None else ffi.from_buffer(directory + b"\0")
+    path_count, word_count, variable_count = paths.count(b"\0"), words.count(b"\0"), variables.count(b"\0")
+    room = ffi.new(_POINTERS, path_count + word_count + variable_count + 3)
+    sources = targets = listed = place = ffi.NULL
+    if moves:
+        sources, targets = ffi.new(_NUMBERS, [*moves.values()]), ffi.new(_NUMBERS, [*moves])
+    if groups:
+        listed = ffi.new("uint32_t[]", groups)
+    if directory is not None:
+        place = ffi.from_buffer(directory + b"\0")
     # In the order of its fields: by name, each is looked up, and little of that is in the caches here.
     plan = ffi.new(
         _PLAN,
         (
-            *texts,
-            *(len(paths), len(words), len(variables)),
-            *(room, place),
-            *(sources, targets, len(moves)),
-            *(flags, process_group, umask),
-            *(uid, gid),
-            *(listed, -1 if groups is None else len(groups)),
+            ffi.from_buffer(paths),
+            ffi.from_buffer(words),
+            ffi.from_buffer(variables),
+            path_count,
+            word_count,
+            variable_count,
+            room,
+            place,
+            sources,
+            targets,
+            len(moves),
+            flags,
+            process_group,
+            umask,
+            uid,
+            gid,
+            listed,
+            -1 if groups is None else len(groups),
         ),
     )
     if uid >= 0 or gid >= 0:
@@ -99,7 +115,7 @@ def _one_at_a_time() -> Any:
 
 
 def child_record() -> Any:
-    return ffi.new("struct pyipc_exit *")
+    return ffi.new(_RECORD)
 
 
 def child_wait(child: Any, record: Any, deadline: int) -> int:
@@ -111,6 +127,5 @@ def now_child_reap(child: Any, record: Any) -> int:
 
 
 def now_child_exit(record: Any) -> int | Exit:
-    e = ffi.new("struct pyipc_exit *")
-    result = lib.pyipc_now_child_exit(record, e)
-    return result if result < 0 else (e.pid, e.code, e.signal, bool(e.dumped))
+    pid = lib.pyipc_now_child_exit(record)
+    return pid if pid < 0 else (pid, record.code, record.signal, bool(record.dumped))

@@ -406,10 +406,13 @@ class TerminalOps(Protocol):
     def pty_peer(self, into: Any, master: Any) -> int:
         """The terminal of this master; it becomes nobody's controlling terminal by this."""
 
+    def pty_look(self, number: int, deadline: int) -> int:
+        """Whether a master is readable, looked for while to sleep would take longer; 0 may be wrong."""
+
     def now_pty_read(self, master: Any) -> Union[int, bytes]:
         """What was written there; -EAGAIN if nothing was, b"" if nobody has it open any more."""
 
-    def now_pty_write(self, master: Any, data: Any) -> int:
+    def now_pty_write(self, master: Any, data: bytes) -> int:
         """Type so many of these bytes; -EAGAIN if there is no room, -EPIPE if nobody has it open."""
 
 
@@ -423,9 +426,9 @@ class SpawnOps(Protocol):
     def spawn(
         self,
         into: Any,
-        paths: Sequence[bytes],
-        words: Sequence[bytes],
-        variables: Sequence[bytes],
+        paths: bytes,
+        words: bytes,
+        variables: bytes,
         directory: Optional[bytes],
         moves: dict[int, int],
         flags: int,
@@ -437,6 +440,7 @@ class SpawnOps(Protocol):
     ) -> Union[int, tuple[int, str]]:
         """A child's pid, who is the program by now; or `-errno`, and at which step.
 
+        *paths*, *words* and *variables* are strings one after another, each with its NUL.
         Its pidfd goes *into* a handle. *moves* says which of our descriptors become which of its own, and
         it has no others but 0, 1 and 2. The steps, in this order: "clone", "descriptors", "session", "group",
         "terminal" (descriptor 0 becomes its controlling one), "user" (verified), "directory", "parent" (whose

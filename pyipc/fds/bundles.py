@@ -19,8 +19,8 @@ from .. import _deadline
 from .._backend import ops
 from .._descriptor import number_of
 from ..errors import error, limit_error
-from .messages import Message, receive, send
 from .kinds import kind_of
+from .messages import Message, receive, send
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from .._backend import ops
 from .._descriptor import Handle, number_of
 from .._pidfd import Pidfd
 from ..errors import DescriptorsLostError, error, limit_error, most_open
-from .peers import NOBODY, Peer
 from .kinds import Socket, family_of, is_unix, kind_of, kind_of_socket
+from .peers import NOBODY, Peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -98,20 +98,8 @@ class Running(Waited):
         """
         exits = self.wait(timeout)
         self.close()
-        self._check(exits)
+        check_ends(self._commands, exits)
         return exits
-
-    def _check(self, exits: tuple[Exit, ...]) -> None:
-        last = len(exits) - 1
-        bad = [
-            f"{command.name!r} {how}"
-            for place, (command, how) in enumerate(zip(self._commands, exits))
-            if how.status not in command.ok and (how.signal != SIGPIPE or place == last)
-        ]
-        if bad:
-            problem = ProgramFailedError(EREMOTEIO, "; ".join(bad))
-            problem.exits = exits
-            raise problem
 
     def close(self) -> None:
         """Let go of everything; kill and reap those that still run."""
@@ -182,6 +170,20 @@ class Running(Waited):
     def _is_full(self) -> bool:
         """Whether so much of what it wrote lies here that no more is read."""
         return any(len(self._ends.outputs[name]) >= MOST_PENDING for name in self._ends.outs)
+
+
+def check_ends(commands: Sequence[Command], exits: tuple[Exit, ...]) -> None:
+    """Raise `ProgramFailedError` unless all have ended well; see `Running.finish()`."""
+    last = len(exits) - 1
+    bad = [
+        f"{command.name!r} {how}"
+        for place, (command, how) in enumerate(zip(commands, exits))
+        if how.status not in command.ok and (how.signal != SIGPIPE or place == last)
+    ]
+    if bad:
+        problem = ProgramFailedError(EREMOTEIO, "; ".join(bad))
+        problem.exits = exits
+        raise problem
 
 
 class Writer(Running):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from _socket import MSG_DONTWAIT, SHUT_RDWR, SHUT_WR
+from fcntl import ioctl
+from termios import FIONREAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
 
 _PIECE = 65536
 _MOST_PIECES = 64  # of what nobody has read
+_NOTHING = bytes(4)
 
 
 def finish(connection: socket) -> None:
@@ -22,11 +25,13 @@ def finish(connection: socket) -> None:
         return  # its handler has closed it, or given it away
     try:
         connection.shutdown(SHUT_WR)
-        for _ in range(_MOST_PIECES):
-            if not connection.recv(_PIECE, MSG_DONTWAIT):
-                break
+        pieces = 0
+        # To ask costs less than to be told of nothing by an exception.
+        while ioctl(connection, FIONREAD, _NOTHING) != _NOTHING and pieces < _MOST_PIECES:
+            connection.recv(_PIECE, MSG_DONTWAIT)
+            pieces += 1
     except OSError:
-        pass  # nothing more is there; or the peer has gone
+        pass  # the peer has gone
     connection.close()
 
 

@@ -8,7 +8,7 @@ from time import monotonic_ns
 from .. import _deadline
 from . import _ending
 from ._loop import Bell
-from ._model import Job, Model, too_long
+from ._model import Job, Model, print_exception, too_long
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ class Serial(Model):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._watch = _Watch(job.timeout)
+
+    def begin(self, loop: Loop) -> None:
+        if self.job.timeout is not None:
+            self._watch.run()
+        super().begin(loop)
 
     def serve(self, connection: socket, served: Served) -> None:
         self.active[served] = connection
@@ -72,8 +77,6 @@ class _Watch:
 
     def begins(self, served: Served, connection: socket) -> None:
         self._now = served, connection
-        if self._timeout is not None:
-            self._run()
 
     def ends(self) -> None:
         self._now = None
@@ -83,7 +86,10 @@ class _Watch:
         # A signal handler may be calling, in the middle of anything: no lock of `threading` is asked for.
         self._all = deadline
         if deadline != _deadline.FOREVER:
-            self._run()
+            try:  # noqa: SIM105 (contextlib takes long to import)
+                self.run()
+            except RuntimeError:
+                pass  # RLIMIT_NPROC: it has all the time that it takes
             self._ring()
 
     def close(self) -> None:
@@ -96,10 +102,15 @@ class _Watch:
         except RuntimeError:
             pass  # it rings already
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Look at the clock from now on."""
         if not self._runs:
             self._runs = True
-            start_new_thread(self._look, ())
+            try:
+                start_new_thread(self._look, ())
+            except BaseException:  # a signal handler's too
+                self._runs = False
+                raise
 
     def _look(self) -> None:
         while not self._ended:
@@ -126,54 +137,62 @@ class Threads(Model):
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._threads: list[Any] = []
         self._wanted = False  # whether the loop has to know when one has been served
-        self._bell = Bell()
+        self._bell: Bell | None = None
 
     def begin(self, loop: Loop) -> None:
+        self._bell = Bell()
         loop.watch(self._bell, self._woken)
         super().begin(loop)
 
     def serve(self, connection: socket, served: Served) -> None:
+        if len(self.active) >= len(self._threads) and not self._start():
+            self.door.put_back(connection, served)
+            self.door.pause()
+            return
         self.take(served, connection)
-        if len(self.active) > len(self._threads):
-            self._start()
         self._queue.put((connection, served))
-        if not self.has_room():
+        if self.door.is_full:
             self._wanted = True
-            if self.has_room():  # between the look and the word
-                self.door.open("full")
+            if self.has_room():  # one went between the look and the word
+                self._ring()
 
-    def _start(self) -> None:
+    def _start(self) -> bool:
+        """Start one more, if it may be; False if there is none at all."""
         from threading import Thread
 
         thread = Thread(target=self._work, name="pyipc server", daemon=True)
         try:
             thread.start()
+            self._threads.append(thread)
         except RuntimeError:
-            if not self._threads:
-                raise
-            return  # RLIMIT_NPROC: those that are there will do
-        self._threads.append(thread)
+            pass  # RLIMIT_NPROC: those that are there will do
+        return bool(self._threads)
 
     def _work(self) -> None:
-        while True:
-            one = self._queue.get()
-            if one is None:
-                return
-            connection, served = one
+        for connection, served in iter(self._queue.get, None):
             try:
                 failure: BaseException | None = self.job.call(connection)
             except BaseException as problem:  # SystemExit: of this connection only
                 failure = problem
             del self.active[served]
             served.end(failure)
-            self.job.tell(served)
+            try:
+                self.job.tell(served)
+            except BaseException:  # SystemExit: it would leave its connections to no thread
+                print_exception()
             if self._wanted or self._done is not None:
-                self._bell.ring()
-            del one, connection, served, failure
+                self._ring()
+            del connection, served, failure
+
+    def _ring(self) -> None:
+        assert self._bell is not None
+        self._bell.ring()
 
     def _woken(self) -> None:
+        assert self._bell is not None
         self._bell.hear()
-        self._wanted = False
+        if self.has_room():
+            self._wanted = False
         self.go_on()
 
     def cut(self, served: Served, by: socket) -> None:
@@ -186,5 +205,5 @@ class Threads(Model):
         deadline = _deadline.after(_LAST_SECONDS)
         for thread in self._threads:
             thread.join(max(0.0, _deadline.left(deadline)))
-        if not any(thread.is_alive() for thread in self._threads):  # else it may yet ring
-            self._bell.close()
+        if self._bell is not None and not any(thread.is_alive() for thread in self._threads):
+            self._bell.close()  # else somebody may yet ring

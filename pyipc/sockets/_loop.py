@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _signal import set_wakeup_fd
 from heapq import heappop, heappush
 from select import EPOLLIN, epoll
 from time import monotonic_ns
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Call = Callable[[], object]
 
 _MOST_EVENTS = 64
+_LONGEST_WAIT = 3600.0  # seconds: epoll(7) counts milliseconds in an int
 
 
 class Loop:
@@ -42,7 +44,7 @@ class Loop:
 
     def forget(self, what: HasNumber) -> None:
         """Do so no more; before it is closed."""
-        number = number_of(what)
+        number = what if isinstance(what, int) else what.fileno()
         if self._calls.pop(number, None) is not None:
             self._epoll.unregister(number)
 
@@ -53,11 +55,13 @@ class Loop:
 
     def turn(self) -> None:
         """Wait for what comes first, and do it."""
-        # Rounded up, epoll(7) has milliseconds: less would be a turn for nothing.
-        wait = max(0.0, _deadline.left(self._timers[0][0])) + 0.001 if self._timers else None
-        for number, _ in self._epoll.poll(wait, _MOST_EVENTS):
-            call = self._calls.get(number)
-            if call is not None:  # else one before it has forgotten it
+        wait = None
+        if self._timers:
+            wait = min(max(0.0, _deadline.left(self._timers[0][0])), _LONGEST_WAIT)
+        came = self._epoll.poll(wait, _MOST_EVENTS)
+        for number, call in [(number, self._calls.get(number)) for number, _ in came]:
+            # Else one before it has forgotten it; another descriptor may have the number by now.
+            if call is not None and self._calls.get(number) is call:
                 call()
         while self._timers and self._timers[0][0] <= monotonic_ns():
             heappop(self._timers)[2]()
@@ -88,9 +92,20 @@ class Bell:
         except BlockingIOError:
             pass  # it is, and how
 
+    def ring_at_signals(self) -> int:
+        """Let every signal ring it that Python handles; the descriptor that they rang before.
+
+        Else one that comes just before epoll_wait(2), or to another thread, is handled after that.
+        """
+        before: int = set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
+        return before
+
     def hear(self) -> None:
         """Let it be readable no more."""
-        os.read(self._reading.fileno(), 65536)
+        try:  # noqa: SIM105 (as above)
+            os.read(self._reading.fileno(), 65536)
+        except BlockingIOError:
+            pass  # it was not
 
     def close(self) -> None:
         """Ring no more."""

@@ -38,7 +38,8 @@ class Job:
         most_silent: How many may be held that have not said anything yet.
         log: Who is told of each that was served.
         drain: How many seconds those that are being served have, once the server is to stop.
-        become_child: What a process that was forked does first: it is told what its first SIGTERM calls.
+        become_child: What a process that was forked does first: it is told what its first SIGTERM calls, and
+            whether it stays for more than one connection.
     """
 
     __slots__ = (
@@ -55,12 +56,13 @@ class Job:
         most_silent: int,
         log: Callable[[Served], object] | None,
         drain: float | None,
-        become_child: Callable[[Callable[[], object]], None],
+        become_child: Callable[[Callable[[], object], bool], None],
     ) -> None:
         self.listeners = listeners
         self.handler = handler
         self.most = most
-        self.timeout: Optional[int] = None if timeout is None else int(timeout * 1e9)
+        # Past 31 years, nanoseconds are near the end of int64.
+        self.timeout: Optional[int] = None if timeout is None or timeout > 1e9 else int(timeout * 1e9)
         self.access = access
         self.most_silent = most_silent
         self.log = log or complain
@@ -134,14 +136,20 @@ class Model:
     def leave(self, done: Callable[[], object]) -> None:
         """The same without those who are queued, whom somebody else serves, who has the listeners too."""
         self._done = done
-        self.door.shut("left")
-        self._let_in_all()
+        self.door.finish(self._let_in_all, queued=False)
+
+    def let_go(self, listeners: Sequence[Listener]) -> None:
+        """Accept from these no more: somebody else does, who has them too. `finish` comes next."""
+        self.door.let_go(listeners)
 
     def end(self) -> None:
-        """End all at once, and come back when they have ended."""
-        self.door.drop()
-        for served, by in list(self.active.items()):
-            self.cut(served, by)
+        """End all at once, and come back when they have ended; again, if that was interrupted."""
+        if hasattr(self, "door"):  # else it has not begun
+            self.door.drop()
+        for served in list(self.active):
+            by = self.active.get(served)  # threads take theirs out
+            if by is not None:
+                self.cut(served, by)
 
     def has_room(self) -> bool:
         """Whether one more may be served."""
@@ -177,12 +185,13 @@ class Model:
     def _cut_late(self) -> None:
         assert self.job.timeout is not None
         self._watching = False
-        for served, by in list(self.active.items()):
+        for served in list(self.active):
             if served.begun + self.job.timeout > monotonic_ns():
                 self._watching = True
                 self.loop.at(served.begun + self.job.timeout, self._cut_late)
                 return
-            if served.failure is None:
+            by = self.active.get(served)  # threads take theirs out
+            if by is not None and served.failure is None:
                 served.failure = too_long(served)
                 self.cut(served, by)
 
@@ -207,6 +216,6 @@ def complain(served: Served) -> None:
     if problem is None or isinstance(problem, (ConnectionError, AccessError)):
         return
     if problem.__traceback__ is None:
-        print(f"pyipc: {served.peer}: {problem}", file=sys.stderr)
+        print(f"pyipc: {served.peer or 'a worker'}: {problem}", file=sys.stderr)
     else:
         sys.excepthook(type(problem), problem, problem.__traceback__)

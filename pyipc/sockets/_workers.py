@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from errno import EREMOTEIO
+from errno import EPIPE, EREMOTEIO
 from mmap import mmap
 from select import EPOLLEXCLUSIVE, EPOLLIN
 from struct import pack_into, unpack_from
@@ -13,7 +13,7 @@ from time import monotonic_ns
 from .. import _fork, fds
 from .._backend import ops
 from .._descriptor import Handle
-from ..errors import IPCError, LimitError, check
+from ..errors import IPCError, PeerGoneError, check
 from ._children import failure_of
 from ._inside import Serial
 from ._loop import Bell, Loop
@@ -22,11 +22,12 @@ from .record import Served
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from socket import socket
 
     from .._spawn import Child
     from ._model import Job
+    from .listening import Listener
 
 _SOON_NS = 1_000_000_000  # a worker that ends within that has a fault that the next will have, too
 _FIRST_PAUSE_NS = 50_000_000
@@ -61,20 +62,23 @@ class _Workers(Model):
         worker.begun = monotonic_ns()
         try:
             child = self._fork(worker)
-        except LimitError as problem:
+        except OSError as problem:  # there may be no more processes, or descriptors, or there is no memory
             self._say(problem)
-            worker.pause = min(2 * worker.pause or _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS)
-            self.loop.at(monotonic_ns() + worker.pause, lambda: self._start(worker))
+            self._start_later(worker)
             return
         worker.child = child
         self.loop.watch(child, lambda: self._died(worker, child))
 
+    def _start_later(self, worker: _Worker) -> None:
+        worker.pause = min(2 * worker.pause or _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS)
+        self.loop.at(monotonic_ns() + worker.pause, lambda: self._start(worker))
+
     def _fork(self, worker: _Worker) -> Child:
         raise NotImplementedError  # each kind has its own
 
-    def _say(self, problem: IPCError) -> None:
+    def _say(self, problem: OSError) -> None:
         """No connection has failed, but somebody should know."""
-        served = Served(0, None)
+        served = Served(0, "")
         served.end(problem)
         self.job.tell(served)
 
@@ -87,19 +91,18 @@ class _Workers(Model):
             failure = problem
         child.close()
         worker.child = None
-        self._gone(worker, failure)
-        if self._leaving:
-            return
-        # What it served is lost; the others do not wait for a worker that dies at once, again and again.
-        if monotonic_ns() - worker.begun < _SOON_NS:
-            worker.pause = min(2 * worker.pause or _FIRST_PAUSE_NS, _LONGEST_PAUSE_NS)
-            self.loop.at(monotonic_ns() + worker.pause, lambda: self._start(worker))
+        served = self._gone(worker, failure)
+        if not served and failure is not None and not self._leaving:
+            self._say(failure)
+        # One that dies at once, again and again, and of what no client does.
+        if not served and monotonic_ns() - worker.begun < _SOON_NS:
+            self._start_later(worker)
         else:
             worker.pause = 0
             self._start(worker)
 
-    def _gone(self, worker: _Worker, failure: IPCError | None) -> None:
-        """What it served, if anything, is over."""
+    def _gone(self, worker: _Worker, failure: IPCError | None) -> bool:
+        """Whether it was serving a connection; that is over."""
         raise NotImplementedError  # each kind has its own
 
     def _end_workers(self) -> None:
@@ -116,14 +119,19 @@ class _Workers(Model):
 
 _BOARD_ENTRY = 128
 _PEER_BYTES = _BOARD_ENTRY - 8
-_ON, _FINISH, _LEAVE = 0, 1, 2
+_ON, _FINISH = 0, 1
 
 
 class _Board:
-    """Memory in which each worker notes what it serves, and since when; and what all of them are to do."""
+    """Memory in which each worker notes what it serves, and since when; and what all of them are to do.
 
-    def __init__(self, places: int) -> None:
-        self._memory = mmap(-1, places * _BOARD_ENTRY + 8)
+    Attributes:
+        order: What they are to do.
+        given_away: By its bits, which listeners somebody else has taken over.
+    """
+
+    def __init__(self, places: int, listeners: int) -> None:
+        self._memory = mmap(-1, places * _BOARD_ENTRY + 8 + listeners // 8 + 1)
         self._orders = places * _BOARD_ENTRY
 
     def begins(self, place: int, served: Served) -> None:
@@ -155,6 +163,14 @@ class _Board:
     def order(self, order: int) -> None:
         pack_into("q", self._memory, self._orders, order)
 
+    @property
+    def given_away(self) -> int:
+        return int.from_bytes(self._memory[self._orders + 8 :], "little")
+
+    @given_away.setter
+    def given_away(self, which: int) -> None:
+        self._memory[self._orders + 8 :] = which.to_bytes(len(self._memory) - self._orders - 8, "little")
+
     def close(self) -> None:
         self._memory.close()
 
@@ -168,9 +184,9 @@ class Prefork(_Workers):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._board = _Board(job.most)
+        self._board = _Board(job.most, len(job.listeners))
         self._hears, self._tells = Handle._empty(), Handle._empty()
-        self._late: set[int] = set()
+        self._late: dict[int, int] = {}  # who was killed for a connection, and when that had begun
 
     def begin(self, loop: Loop) -> None:
         self.loop = loop
@@ -188,8 +204,10 @@ class Prefork(_Workers):
     # ---- in the worker ----
 
     def _be_worker(self, place: int) -> None:
-        term = Bell()
-        self.job.become_child(term.ring)
+        terminated: list[bool] = []
+        self.job.become_child(lambda: terminated.append(True), True)
+        bell = Bell()
+        bell.ring_at_signals()
         self._tells.close()
         work = _Work(self.job, self._board, place)
         over: list[bool] = []
@@ -201,34 +219,35 @@ class Prefork(_Workers):
         def told() -> None:
             loop.forget(self._hears)
             if self._board.order == _FINISH:
+                work.let_go_in_worker(self._board.given_away)
                 work.finish(done)
-            else:  # somebody else has the listeners; or nobody: who comes next binds anew
+            else:  # nobody has the listeners: who comes next binds anew
                 work.leave(done)
 
         def ended() -> None:
-            term.hear()
-            work.finish(done)
+            bell.hear()
+            if terminated:
+                work.finish(done)
 
         loop.watch(self._hears, told)
-        loop.watch(term, ended)
+        loop.watch(bell, ended)
+        if terminated:  # before there was a bell
+            bell.ring()
         work.begin(loop)
         while not over:
             loop.turn()
 
     # ---- here ----
 
-    def _gone(self, worker: _Worker, failure: IPCError | None) -> None:
+    def _gone(self, worker: _Worker, failure: IPCError | None) -> bool:
         served = self._board.served(worker.place)
+        late = self._late.pop(worker.place, None)
         if served is not None:
             self._board.ends(worker.place)
-            if worker.place in self._late:
-                failure = too_long(served)
-            served.end(failure)
+            served.end(too_long(served) if late == served.begun else failure)
             self.job.tell(served)
-        elif failure is not None and not self._leaving:
-            self._say(failure)
-        self._late.discard(worker.place)
         self._go_if_all_have()
+        return served is not None
 
     def _go_if_all_have(self) -> None:
         if self._leaving and self._done is not None and not any(worker.child for worker in self._workers):
@@ -245,21 +264,25 @@ class Prefork(_Workers):
             if begun + self.job.timeout > now:
                 following = min(following, begun + self.job.timeout)
             elif worker.child is not None:
-                self._late.add(worker.place)
+                self._late[worker.place] = begun
                 worker.child.kill()
         self.loop.at(following, self._cut_late)
 
     def finish(self, done: Callable[[], object]) -> None:
         self._order(_FINISH, done)
 
-    def leave(self, done: Callable[[], object]) -> None:
-        self._order(_LEAVE, done)
+    def let_go(self, listeners: Sequence[Listener]) -> None:
+        places = [place for place, one in enumerate(self.job.listeners) if one in listeners]
+        self._board.given_away = sum(1 << place for place in places)
 
     def _order(self, order: int, done: Callable[[], object]) -> None:
         self._done = done
         self._leaving = True
         self._board.order = order
         os.write(self._tells.fileno(), b"\0")
+        for place, listener in enumerate(self.job.listeners):
+            if not self._board.given_away >> place & 1:
+                listener._close_socket()  # theirs are open until nobody is queued
         self._go_if_all_have()
 
     def end(self) -> None:
@@ -281,16 +304,25 @@ class _Work(Serial):
     # A connection that comes wakes one of them; and who is at it takes no other.
     events = EPOLLIN | EPOLLEXCLUSIVE
 
+    def let_go_in_worker(self, which: int) -> None:
+        listeners = [one for place, one in enumerate(self.job.listeners) if which >> place & 1]
+        self.let_go(listeners)
+        for listener in listeners:
+            listener._let_go_in_child()
+
     def serve(self, connection: socket, served: Served) -> None:
         self._board.begins(self._place, served)
-        super().serve(connection, served)
-        self._board.ends(self._place)
+        failure = self.job.call(connection)
+        self._board.ends(self._place)  # but not if that has ended this process, in whatever way
+        served.end(failure)
+        self.job.tell(served)
 
 
 # ---- to whom they are passed ----
 
 _HERE = b"c"
 _DONE = b"+"
+_GONE = b"~"
 _FAILED = b"-"
 _LONGEST_WORD = 4096
 
@@ -307,7 +339,8 @@ class Dispatch(_Workers):
         for worker in self._workers:
             self._start(worker)
         super().begin(loop)
-        self.go_on()
+        if not self.has_room():
+            self.door.shut("full")
 
     def has_room(self) -> bool:
         return bool(self._free)
@@ -331,7 +364,7 @@ class Dispatch(_Workers):
     # ---- in the worker ----
 
     def _be_worker(self, ours: socket, sock: socket) -> None:
-        self.job.become_child(bool)  # its server sees to the end
+        self.job.become_child(bool, True)  # its server sees to the end
         ours.close()  # else it would never see its server's end
         for worker in self._workers:
             if worker.sock is not None:
@@ -343,12 +376,15 @@ class Dispatch(_Workers):
         while True:
             try:
                 message = fds.receive(sock)
-            except OSError:
+            except PeerGoneError:
                 return  # the end of the server, however it came
             with message:
                 connection = _connection_of(message)
             failure = self.job.call(connection)
-            fds.send(sock, _DONE if failure is None else _FAILED + repr(failure).encode()[:_LONGEST_WORD])
+            try:
+                fds.send(sock, _word_of(failure))
+            except PeerGoneError:
+                return
 
     # ---- here ----
 
@@ -358,27 +394,32 @@ class Dispatch(_Workers):
             assert worker.sock is not None
             try:
                 fds.send(worker.sock, _HERE, [connection], 0)
-            except IPCError:
+            except PeerGoneError:
                 continue  # it has died, which its pidfd will tell
+            except IPCError:  # too many descriptors are on their way in this user's sockets
+                self._free.appendleft(worker)
+                self.door.put_back(connection, served)
+                self.door.pause()
+                return
             connection.close()
             worker.served = served
             self.take(served, worker)
             return
         self.door.put_back(connection, served)
+        self.door.shut("full")
 
     def _heard(self, worker: _Worker) -> None:
         assert worker.sock is not None
         try:
             with fds.receive(worker.sock, None, 0) as message:
                 word = message.data
-        except OSError:
+        except PeerGoneError:
             self._forget(worker)
             return  # it has died, which its pidfd will tell
         served, worker.served = worker.served, None
         self._free.append(worker)
         if served is not None:
-            failure = None if word == _DONE else IPCError(EREMOTEIO, word[1:].decode(errors="replace"))
-            self.over(served, failure)
+            self.over(served, _failure_in(word))
 
     def _forget(self, worker: _Worker) -> None:
         if worker.sock is not None:
@@ -388,13 +429,12 @@ class Dispatch(_Workers):
         if worker in self._free:
             self._free.remove(worker)
 
-    def _gone(self, worker: _Worker, failure: IPCError | None) -> None:
+    def _gone(self, worker: _Worker, failure: IPCError | None) -> bool:
         self._forget(worker)
         served, worker.served = worker.served, None
         if served is not None:
             self.over(served, failure)
-        elif failure is not None and not self._leaving:
-            self._say(failure)
+        return served is not None
 
     def cut(self, served: Served, by: _Worker) -> None:
         if by.child is not None:
@@ -403,6 +443,21 @@ class Dispatch(_Workers):
     def end(self) -> None:
         super().end()
         self._end_workers()
+
+
+def _word_of(failure: Exception | None) -> bytes:
+    """What a worker says once it has served."""
+    if failure is None:
+        return _DONE
+    kind = _GONE if isinstance(failure, ConnectionError) else _FAILED
+    return kind + repr(failure).encode(errors="replace")[:_LONGEST_WORD]
+
+
+def _failure_in(word: bytes) -> IPCError | None:
+    if word == _DONE:
+        return None
+    text = word[1:].decode(errors="replace")
+    return PeerGoneError(EPIPE, text) if word[:1] == _GONE else IPCError(EREMOTEIO, text)
 
 
 def _connection_of(message: fds.Message) -> socket:

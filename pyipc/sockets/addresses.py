@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _MOST_ABSTRACT = 107  # bytes of sun_path that a name may have after the NUL (unix(7))
+_MOST_PORT = 65535
 _FORMS = "tcp://host:port, udp://host:port, unix:/path, unix:@name or fd:name"
 
 
@@ -61,9 +62,18 @@ def _host_and_port(rest: str, text: str) -> tuple[str, str]:
         host = host[1:-1]
     elif ":" in host:
         raise ValueError(f"an IPv6 address stands in brackets, not as in {text!r:.200}")
-    if port.isdecimal() and int(port) > 65535:
-        raise ValueError(f"a port is 0..65535, not as in {text!r:.200}")
+    # What begins with a sign or a space, getaddrinfo(3) takes for a number too, and cuts it to 16 bits.
+    number = port.lstrip("+- \t\n\v\f\r")
+    if number.isdecimal() and not (port.isascii() and port.isdecimal() and int(port[:6]) <= _MOST_PORT):
+        raise ValueError(f"a port is 0..{_MOST_PORT}, not as in {text!r:.200}")
     return "" if host == "*" else host, port
+
+
+def absolute(text: str) -> str:
+    """The same address, for a process that is in another directory."""
+    if text.startswith("unix:") and text[5:6] != "@":
+        return "unix:" + os.path.abspath(text[5:])
+    return text
 
 
 def text_of(family: int, kind: int, where: Any) -> str:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from errno import EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR
+from errno import EAFNOSUPPORT, EAGAIN, ECONNREFUSED, EINPROGRESS, EINTR, ENOTCONN, ETIMEDOUT
 from socket import AF_UNIX, SO_ERROR, SOCK_DGRAM, SOCK_STREAM, SOL_SOCKET, socket
 from time import monotonic_ns
 
 from .. import _deadline, _unix_path
 from .._backend import ops
-from ..errors import error
+from ..errors import IPCError, error
 from .addresses import Address
 from .resolving import resolve
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-    from ..errors import IPCError
 
 
 def connect(address: str, timeout: float | None = None) -> socket:
@@ -47,14 +45,13 @@ def connect(address: str, timeout: float | None = None) -> socket:
         return _connect_unix(where, deadline, doing)
     kind = SOCK_STREAM if where.kind == "tcp" else SOCK_DGRAM
     found = resolve(where.host, where.port, kind, deadline, doing)
-    problem: IPCError | None = None
+    number = 0
     for place, (family, target) in enumerate(found):
-        try:
-            return _connect_inet(family, kind, target, _share(deadline, len(found) - place), doing)
-        except OSError as one:
-            problem = error(one.errno or 0, doing)
-    assert problem is not None  # nothing found would have been raised
-    raise problem
+        made = _connect_inet(family, kind, target, _share(deadline, len(found) - place), doing)
+        if not isinstance(made, int):
+            return made
+        number = made
+    raise error(number, doing)
 
 
 def _share(deadline: int, among: int) -> int:
@@ -64,34 +61,52 @@ def _share(deadline: int, among: int) -> int:
     return now + max(0, deadline - now) // among
 
 
-def _connect_inet(family: int, kind: int, target: Any, deadline: int, doing: str) -> socket:
-    sock = socket(family, kind)
+def _connect_inet(family: int, kind: int, target: Any, deadline: int, doing: str) -> socket | int:
+    """The socket, or the errno for which it is none."""
+    try:
+        sock = _new(family, kind, doing)
+    except IPCError as problem:
+        if problem.errno != EAFNOSUPPORT:  # of a kernel without IPv6
+            raise
+        return EAFNOSUPPORT
     try:
         sock.setblocking(False)
-        _finish(sock, sock.connect_ex(target), deadline, doing)
+        number = _finish(sock, sock.connect_ex(target), deadline)
         # To a port of its own choice, nobody listening: it has met itself (RFC 9293, simultaneous open).
-        if kind == SOCK_STREAM and sock.getsockname() == sock.getpeername():
-            raise error(ECONNREFUSED, doing)
-        sock.setblocking(True)
-        return sock
+        if not number and kind == SOCK_STREAM and _has_met_itself(sock):
+            number = ECONNREFUSED
+        if not number:
+            sock.setblocking(True)
+            return sock
     except BaseException:  # a signal handler's too
         sock.close()
         raise
+    sock.close()
+    return number
 
 
-def _finish(sock: socket, number: int, deadline: int, doing: str) -> None:
-    """Wait until connect(2) is through that has begun."""
+def _finish(sock: socket, number: int, deadline: int) -> int:
+    """Wait until connect(2) is through that has begun; the errno that it ends with."""
     while number in (EINPROGRESS, EINTR):
-        result = ops.fd_wait(sock.fileno(), ops.WRITABLE, deadline) if deadline else -EAGAIN
-        if result == -EINTR:
-            continue
-        number = -result if result < 0 else sock.getsockopt(SOL_SOCKET, SO_ERROR)
-    if number:
-        raise error(number, doing)
+        result = ops.fd_wait(sock.fileno(), ops.WRITABLE, deadline)
+        if result == -ETIMEDOUT and not deadline:
+            return EAGAIN
+        if result != -EINTR:
+            number = -result if result < 0 else sock.getsockopt(SOL_SOCKET, SO_ERROR)
+    return number
+
+
+def _has_met_itself(sock: socket) -> bool:
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError as problem:
+        if problem.errno != ENOTCONN:
+            raise
+        return False  # reset already, as whoever reads will learn
 
 
 def _connect_unix(where: Address, deadline: int, doing: str) -> socket:
-    sock = socket(AF_UNIX, SOCK_STREAM)
+    sock = _new(AF_UNIX, SOCK_STREAM, doing)
     try:
         sock.setblocking(False)
         raw = os.fsencode(where.name)
@@ -101,3 +116,12 @@ def _connect_unix(where: Address, deadline: int, doing: str) -> socket:
     except BaseException:  # a signal handler's too
         sock.close()
         raise
+
+
+def _new(family: int, kind: int, doing: str) -> socket:
+    try:
+        return socket(family, kind)
+    except OSError as problem:
+        if isinstance(problem, IPCError):
+            raise  # a signal handler's
+        raise error(problem.errno or 0, doing) from problem

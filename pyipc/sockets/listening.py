@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST
+from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, EINVAL
 from socket import (
     AF_INET,
     AF_INET6,
     AF_UNIX,
     IPPROTO_IPV6,
     IPV6_V6ONLY,
+    SO_ACCEPTCONN,
     SO_REUSEADDR,
     SOCK_STREAM,
     SOL_SOCKET,
@@ -18,8 +19,8 @@ from socket import (
 )
 
 from .. import _deadline, _unix_path
-from ..errors import error
-from .activation import activated_socket
+from ..errors import IPCError, error
+from .activation import activated_number, take
 from .addresses import Address, text_of
 from .resolving import resolve
 
@@ -27,9 +28,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..errors import IPCError
-
 _BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
+_NOT_HERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # of an address that is not this machine's
 
 
 class Listener(socket):
@@ -40,6 +40,7 @@ class Listener(socket):
     """
 
     _bound: _unix_path.BoundPath | None = None
+    _asked: str | None = None  # the address that its server was given, by which a successor asks for it
 
     @property
     def address(self) -> str | None:
@@ -57,6 +58,15 @@ class Listener(socket):
         super().close()
         if self._bound is not None:
             self._bound.remove()
+
+    def detach(self) -> int:
+        """Give its number up, and leave its path."""
+        self._unbind()
+        return super().detach()
+
+    def _close_socket(self) -> None:
+        """Refuse who comes from now on; the path goes with `close()`."""
+        super().close()
 
     def _let_go_in_child(self) -> None:
         """Of a process that was forked: close it; the path is its parent's."""
@@ -100,7 +110,7 @@ def listen(
     deadline = _deadline.by(timeout)
     doing = f"listen at {address}"
     if where.kind == "fd":
-        return _own(activated_socket(where.name, doing))
+        return _listen_at_activated(where.name, doing)
     if where.kind == "unix":
         return _listen_at_path(where.name, backlog, mode, timeout)
     if where.kind == "abstract":
@@ -108,26 +118,31 @@ def listen(
     if not where.host:
         return _listen_everywhere(where, backlog, deadline, doing)
     found = resolve(where.host, where.port, SOCK_STREAM, deadline, doing, passive=True)
-    problem: OSError | None = None
+    problem: IPCError | None = None
     for family, target in sorted(found, key=lambda one: one[0] != AF_INET):
         try:
             return _listen_at(family, target, backlog, doing)
-        except OSError as one:
+        except IPCError as one:
+            if one.errno not in _NOT_HERE:
+                raise
             problem = problem or one
     assert problem is not None  # nothing found would have been raised
     raise problem
 
 
-def _own(sock: socket) -> Listener:
-    """The same socket, as a `Listener`."""
-    listener = Listener(fileno=os.dup(sock.fileno()))
-    sock.close()
+def _listen_at_activated(name: str, doing: str) -> Listener:
+    number = activated_number(name, doing)
+    listener = Listener(fileno=number)
+    if not listener.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):
+        listener.detach()
+        raise error(EINVAL, f"{doing}: descriptor {number} does not listen")
+    take(number)
     listener.setblocking(True)
     return listener
 
 
 def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -> Listener:
-    listener = Listener(AF_UNIX, SOCK_STREAM)
+    listener = _new(AF_UNIX, f"listen at unix:{path}")
     try:
         listener._bound = _unix_path.bind(listener, path, mode=mode, backlog=backlog, timeout=timeout)
         return listener
@@ -142,13 +157,13 @@ def _listen_everywhere(where: Address, backlog: int, deadline: int, doing: str) 
         try:
             return _listen_at(AF_INET6, found[AF_INET6], backlog, doing, both=True)
         except OSError as problem:
-            if problem.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL) or AF_INET not in found:
+            if problem.errno not in _NOT_HERE or AF_INET not in found:
                 raise
     return _listen_at(AF_INET, found[AF_INET], backlog, doing)
 
 
 def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = False) -> Listener:
-    listener = Listener(family, SOCK_STREAM)
+    listener = _new(family, doing)
     try:
         if family != AF_UNIX:
             listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # of connections that are over, not of listeners
@@ -157,14 +172,18 @@ def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = 
         listener.bind(target)
         listener.listen(backlog)
         return listener
-    except OSError as problem:
+    except BaseException as problem:  # a signal handler's too
         listener.close()
-        raise _refused(problem, doing) from problem
-    except BaseException:  # a signal handler's
-        listener.close()
+        if isinstance(problem, OSError) and not isinstance(problem, IPCError):
+            number = problem.errno or 0
+            raise error(EEXIST if number == EADDRINUSE else number, doing) from problem
         raise
 
 
-def _refused(problem: OSError, doing: str) -> IPCError:
-    number = problem.errno or 0
-    return error(EEXIST if number == EADDRINUSE else number, doing)
+def _new(family: int, doing: str) -> Listener:
+    try:
+        return Listener(family, SOCK_STREAM)
+    except OSError as problem:
+        if isinstance(problem, IPCError):
+            raise  # a signal handler's
+        raise error(problem.errno or 0, doing) from problem

@@ -6,7 +6,7 @@ import _socket
 from errno import EADDRNOTAVAIL, EAGAIN, EHOSTUNREACH, ENOENT, ETIMEDOUT
 
 from .. import _deadline
-from ..errors import error
+from ..errors import error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,20 +39,22 @@ def resolve(host: str, port: str, kind: int, deadline: int, doing: str, *, passi
     try:
         return _look(host, port, kind, flags | _socket.AI_NUMERICHOST)
     except _socket.gaierror as problem:
-        if problem.errno in (_socket.EAI_SERVICE,):
+        if problem.errno == _socket.EAI_SERVICE:
             raise _not_found(problem, doing) from None
+    except UnicodeError as problem:  # of the codec idna: a label that is too long, or surrogates
+        raise error(ENOENT, f"{doing}: no name of a host") from problem
     try:
         if deadline == _deadline.FOREVER:
             return _look(host, port, kind, flags)
         return _look_until(deadline, host, port, kind, flags, doing)
     except _socket.gaierror as problem:
         raise _not_found(problem, doing) from problem
-    except UnicodeError as problem:  # of the codec idna: a label that is too long
-        raise error(ENOENT, f"{doing}: no name of a host") from problem
 
 
 def _look(host: str, port: str, kind: int, flags: int) -> Found:
-    found = _socket.getaddrinfo(host or None, port, _socket.AF_UNSPEC, kind, 0, flags)
+    # As bytes: of text, even of ASCII, the codec idna is asked, whose import takes milliseconds, and files.
+    name = host.encode() if host.isascii() else host
+    found = _socket.getaddrinfo(name or None, port, _socket.AF_UNSPEC, kind, 0, flags)
     return [(family, where) for family, _, _, _, where in found]
 
 
@@ -69,7 +71,10 @@ def _look_until(deadline: int, host: str, port: str, kind: int, flags: int, doin
         except Exception as problem:  # the caller's
             answers.put(problem)
 
-    start_new_thread(ask, ())
+    try:
+        start_new_thread(ask, ())
+    except RuntimeError as problem:
+        raise limit_error(EAGAIN, f"{doing}: find {host!r}", "RLIMIT_NPROC", None, None) from problem
     try:
         answer = answers.get(timeout=max(0.0, _deadline.left(deadline)))
     except Empty:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGINT, SIGTERM, signal
+from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import AF_UNIX
-from threading import current_thread, main_thread
+from _thread import get_native_id
+from errno import EBADF
 
 from .. import _deadline
 from ..errors import ClosedError
@@ -13,17 +14,20 @@ from ..signals import handling
 from ._access import Access
 from ._loop import Bell, Loop
 from ._model import Job
+from .addresses import absolute
 from .listening import Listener, listen
 from .record import Served
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Any, Union
 
+    from ..memory import Memory
     from ..processes import Command
     from ._model import Handler, Model
+    from .handover import Handover, Predecessor
 
     Where = Union[str, Listener]
 
@@ -65,9 +69,33 @@ class Server:
         mode: The permissions of a Unix path.
         log: Called with a `Served` for each connection that was served, or refused; in whatever thread or
             process that was. Without it, failures are printed to `sys.stderr`, but for clients who have gone.
+        handover: A path at which a successor finds this server while it serves. The program that is started
+            again, of whatever version, and makes a `Server` with the same path, gets the listeners of the one
+            that runs there, of those addresses that both were given; and once it serves, the other one
+            leaves, and comes back from `serve()`. No connection is refused or lost meanwhile. If nobody is
+            there, it is the first. It is for our user, and root.
+        save: Called when a successor asks, in the thread that serves: the bytes that it gives are what the
+            successor has as `inherited`.
+
+    Attributes:
+        listeners: Where it listens.
+        inherited: What the server that we replace has saved, in memory that cannot change, and that is closed
+            with this server; or None.
+        handed_over: Whether a successor serves in our place.
 
     Raises:
         AlreadyExistsError: Somebody listens there; and whatever else `listen()` raises.
+        AccessError: Another user serves at *handover*.
+        TimedOutError: Whoever serves there does not answer within a minute.
+        IPCError: EBUSY: its `save` has failed, for one.
+
+    A program that replaces the one that runs, and keeps its counts:
+
+        with Server("tcp://:2345", serve_one, handover="/run/greeter.handover",
+                    save=lambda: str(count).encode()) as server:
+            if server.inherited is not None:
+                count = int(server.inherited.read())
+            server.serve()
     """
 
     def __init__(
@@ -84,6 +112,8 @@ class Server:
         allow_groups: Iterable[str | int] | None = None,
         mode: int = 0o600,
         log: Callable[[Served], object] | None = None,
+        handover: str | None = None,
+        save: Callable[[], Any] | None = None,
     ) -> None:
         _deadline.valid(timeout)
         _deadline.valid(drain)
@@ -92,10 +122,23 @@ class Server:
         self._pid = os.getpid()
         self._drain = drain
         self._stops = 0
-        self._over = self._served = False
+        self._until = _deadline.FOREVER  # when all is to have ended
+        self._over = self._served = self._leaving = False
         self._bell: Bell | None = None
-        self.listeners = _listeners(address, mode, access.asks)
+        self._handover: Handover | None = None
+        self._save = save
+        self._next: Callable[[], object] | None = None  # becomes another program
+        self.inherited: Memory | None = None
+        self.handed_over = False
+        self.listeners: list[Listener] = []
         try:
+            if handover is not None:
+                from .handover import Handover
+
+                self._handover = Handover(handover, save)
+            self.listeners = _listeners(address, mode, access.asks, self._handover)
+            self._inherit()
+            self._addresses = [str(listener.address) for listener in self.listeners]
             self._bell = Bell()
             self._model: Model = make(
                 Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
@@ -105,14 +148,27 @@ class Server:
             raise
 
     @property
+    def _before(self) -> Predecessor | None:
+        """The server that we replace."""
+        return None if self._handover is None else self._handover.before
+
+    def _inherit(self) -> None:
+        if self._before is not None:
+            self.inherited = self._before.state
+        elif any((listener._asked or "").startswith("fd:") for listener in self.listeners):
+            from ._exec import state_by_exec
+
+            self.inherited = state_by_exec()
+
+    @property
     def addresses(self) -> list[str]:
         """Where it listens, as `connect()` takes it, with ports that the kernel chose."""
-        return [str(listener.address) for listener in self.listeners]
+        return list(self._addresses)
 
     @property
     def address(self) -> str:
         """The first of them."""
-        return self.addresses[0]
+        return self._addresses[0]
 
     # ---- serving ----
 
@@ -126,11 +182,16 @@ class Server:
             ClosedError: The server was closed, or has served before.
         """
         if self._served or self._bell is None:
-            raise ClosedError(9, "the server has served, or was closed")
+            raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
-        if current_thread() is main_thread():
+        # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
+        if get_native_id() == os.getpid():
             with handling(SIGTERM, self._on_sigterm):
-                self._serve()
+                before = self._bell.ring_at_signals()
+                try:
+                    self._serve()
+                finally:
+                    set_wakeup_fd(before)
         else:
             self._serve()
 
@@ -139,33 +200,107 @@ class Server:
         self._loop = Loop()
         try:
             self._loop.watch(self._bell, self._told)
+            if self._stops:
+                self._until = _deadline.after(self._drain)
+                self._model.told(self._stops)
             self._model.begin(self._loop)
+            if self._handover is not None:
+                self._handover.begin(self._loop, self.listeners, self._replaced)
             while not self._over:
                 self._loop.turn()
         finally:
-            self._model.end()
-            self._loop.close()
+            try:
+                self._model.end()
+            except BaseException:  # a signal handler's: children are not left behind for that
+                self._model.end()
+                raise
+            finally:
+                self._loop.close()
+        if self._next is not None and not self._stops:
+            self._next()
 
     def stop(self) -> None:
         """Serve nobody any more but those who are connected; a second call ends those at once, too.
 
-        From any thread or signal handler. `serve()` comes back when all were served, or when `drain` seconds
-        are over.
+        From any thread or signal handler of the process that serves. `serve()` comes back when all were
+        served, or when `drain` seconds are over.
+
+        Raises:
+            ClosedError: This is a child of the server: from there, send SIGTERM to its parent.
         """
+        if os.getpid() != self._pid:
+            raise ClosedError(EBADF, "stop a server in a child of it")
+        if not self._stops:
+            self._until = _deadline.after(self._drain)
         self._stops += 1
         if self._bell is not None:
-            self._model.told(self._stops)
+            if self._served:
+                self._model.told(self._stops)
+            self._bell.ring()
+
+    def exec_successor(self, *words: str, env: Mapping[str, str] | None = None) -> None:
+        """Serve those who are connected, then let this process become another program (execve(2)).
+
+        It gets the listeners as systemd would give them: descriptors 3, 4 and so on, in the order of
+        `listeners`, and LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES, of which "state" is the memory with what
+        `save` gives then. A `Server("fd:3", ...)` has it as `inherited`. Who connects meanwhile waits in the
+        kernel's queue. Unix paths stay, and are nobody's to remove.
+
+        From any thread or signal handler, once `serve()` runs; that does not come back, unless `stop()` is
+        called meanwhile.
+
+        Args:
+            words: The program, looked for in the PATH, and its arguments.
+            env: Its environment; None is ours.
+
+        Raises:
+            NotFoundError: There is no such program. If it cannot be executed for another reason, `serve()`
+                raises that.
+            ClosedError: This is a child of the server.
+        """
+        if os.getpid() != self._pid:
+            raise ClosedError(EBADF, "let a server in a child of it be replaced")
+        from ._exec import become, find
+
+        environment = dict(os.environ if env is None else env)
+        program = find(words[0], environment)
+        self._next = lambda: become(program, words, environment, self.listeners, self._save)
+        if self._bell is not None:
+            if self._served:
+                self._model.told(1)
             self._bell.ring()
 
     def _told(self) -> None:
         assert self._bell is not None
         self._bell.hear()
-        if self._stops == 1:
-            if self._drain is not None:
-                self._loop.at(_deadline.after(self._drain), self._end)
-            self._model.finish(self._end)
-        elif self._stops:
+        if self._stops > 1:
             self._end()
+        elif self._stops:
+            self._leave([])
+        elif self._next is not None:
+            self._leave(self.listeners)
+
+    def _replaced(self, taken: Sequence[Listener]) -> None:
+        """A successor serves, and has taken these."""
+        self.handed_over = True
+        self._model.told(1)
+        self._leave(taken)
+        for listener in taken:  # now, as they would keep the queue if the successor died
+            listener._unbind()
+            listener.close()
+
+    def _leave(self, others: Sequence[Listener]) -> None:
+        """Serve those who are here, and who is queued where nobody else accepts."""
+        if self._leaving:
+            return
+        self._leaving = True
+        if self._handover is not None:
+            self._handover.end()
+        if not self._stops:
+            self._until = _deadline.after(self._drain)
+        self._loop.at(self._until, self._end)
+        self._model.let_go(others)
+        self._model.finish(self._end)
 
     def _end(self) -> None:
         self._over = True
@@ -173,10 +308,11 @@ class Server:
     # ---- processes ----
 
     def _on_sigterm(self, number: int, frame: object) -> None:
-        self.stop()
+        if os.getpid() == self._pid:  # else a child so young that it has no handler of its own yet
+            self.stop()
 
-    def _become_child(self, first: Callable[[], object]) -> None:
-        """What a child has to give up; and what SIGTERM calls, which may be meant for all of us: at first."""
+    def _become_child(self, first: Callable[[], object], stays: bool) -> None:
+        """What SIGTERM calls at first, which may be meant for all of us; and what one that stays gives up."""
         times = 0
 
         def term(number: int, frame: object) -> None:
@@ -188,19 +324,28 @@ class Server:
 
         signal(SIGTERM, term)
         signal(SIGINT, _ignore)
-        self._loop.close()
-        assert self._bell is not None
-        self._bell.close()
+        set_wakeup_fd(-1)  # our parent's
+        if self._handover is not None:
+            self._handover.forget_in_child()
+        if stays:
+            self._loop.close()
+            assert self._bell is not None
+            self._bell.close()
 
     # ---- the end ----
 
     def close(self) -> None:
         """Close the listeners, and remove their paths. Stop before."""
-        for listener in self.listeners:
-            listener.close()
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
+        try:
+            if self._handover is not None:
+                self._handover.close()
+        finally:
+            if self.inherited is not None:
+                self.inherited.close()
+            if self._bell is not None:
+                self._bell.close()
+                self._bell = None
+            _close(self.listeners)
 
     def __enter__(self) -> Server:
         return self
@@ -250,19 +395,43 @@ def _model(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[
     raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')
 
 
-def _listeners(given: Where | Sequence[Where], mode: int, needs_unix: bool) -> list[Listener]:
+def _listeners(
+    given: Where | Sequence[Where], mode: int, needs_unix: bool, handover: Handover | None
+) -> list[Listener]:
     several = [given] if isinstance(given, (str, Listener)) else list(given)
     if not several:
         raise ValueError("a server listens somewhere")
+    before = None if handover is None else handover.before
     opened: list[Listener] = []
     try:
         for one in several:
-            listener = listen(one, mode=mode) if isinstance(one, str) else one
+            listener = one if isinstance(one, Listener) else _listener(one, mode, before)
             opened.append(listener)
             if needs_unix and listener.family != AF_UNIX:
                 raise ValueError("who connects, the kernel tells of Unix sockets only")
+        if before is not None:
+            before.close_rest()
         return opened
     except BaseException:  # a signal handler's too
-        for listener in opened:
-            listener.close()
+        if handover is not None:
+            handover.close()  # first: what it has given up is not ours to remove
+        _close(opened)
         raise
+
+
+def _listener(address: str, mode: int, before: Predecessor | None) -> Listener:
+    asked = absolute(address)
+    listener = None if before is None else before.take(asked)
+    if listener is None:
+        listener = listen(address, mode=mode)
+    listener._asked = asked
+    return listener
+
+
+def _close(listeners: list[Listener]) -> None:
+    """Close all, whatever the first of them raises."""
+    if listeners:
+        try:
+            listeners[0].close()
+        finally:
+            _close(listeners[1:])

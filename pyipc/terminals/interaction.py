@@ -102,7 +102,7 @@ class Interaction:
             self._typed = self._terminal._master.end_character
             return False
         if self._input_filter is not None:
-            data = self._input_filter(data)
+            data = bytes(self._input_filter(data))
         self._typed, found, _ = data.partition(escape) if escape else (data, b"", b"")
         return bool(found)
 

@@ -25,15 +25,19 @@ MAX_UNREAD = 1 << 26
 
 _GATHERED = 1 << 16  # bytes that are read before they are searched, if they are there
 _SMALL = 1024  # after so few bytes at once, no more is there
+_SOON_NS = 100_000  # twice what a sleep costs (SLEEP_COSTS_NS of csrc/terminal.c)
 _SHOWN = 200  # bytes of output in a message
 
 
+@ops.accelerate("terminal.expect")
 class Output:
     """The output of a program on a terminal: wait for something in it, or read it.
 
     Attributes:
         log_received: A binary file to which all output is written as it is read; or None.
     """
+
+    _match_type = Match
 
     def __init__(self, master: Master, child: Child, name: str, max_unread: int) -> None:
         self._master = master
@@ -42,6 +46,7 @@ class Output:
         self._max_unread = max_unread
         self._unread = bytearray()
         self._lock = RLock()
+        self._soon = True  # the next output may come before we were asleep
         self.log_received: Any = None
 
     def fileno(self) -> int:
@@ -150,13 +155,15 @@ class Output:
         came = -EAGAIN
         while came == -EAGAIN:
             # Mostly nothing is there yet, and to be told so by a read costs as much as the wait.
-            if deadline > 0:
-                result = self._master.wait_for(ops.READABLE, deadline)
+            if deadline > 0 and not (self._soon and ops.pty_look(self._master._number, deadline)):
+                result = self._sleep(deadline)
                 if result < 0:
                     return result
             came = self._read_once()
-            if came == -EAGAIN and deadline == 0:
-                return -ETIMEDOUT
+            if came == -EAGAIN:
+                if deadline == 0:
+                    return -ETIMEDOUT
+                self._soon = False  # another thread has read it
         if came < 0:
             raise self._master._error(came, "read from")
         # To search seldom is cheaper, and a regex finds more; but what has come is not held back for long.
@@ -165,6 +172,12 @@ class Output:
             more = self._read_once()
             came += max(more, 0)
         return came
+
+    def _sleep(self, deadline: int) -> int:
+        began = monotonic_ns()
+        result = self._master.wait_for(ops.READABLE, deadline)
+        self._soon = monotonic_ns() - began < _SOON_NS
+        return result
 
     def _read_once(self) -> int:
         """Read what is there: how much, 0 at the end, or -errno."""

@@ -125,8 +125,11 @@ class Search:
 
     def look(self, output: bytearray) -> Match | None:
         """Find the one that is complete first, in output of which only the end is new; it is not cut."""
-        if not self._regexes and len(self._literals) == 1:
-            return self._look_for_one(output)
+        if not self._regexes and len(self._literals) == 1:  # as is most common
+            index, text = self._literals[0]
+            start = output.find(text, max(0, self._looked - len(text) + 1))
+            self._looked = len(output)
+            return None if start < 0 else Match(index, output, start, start + len(text))
         found: tuple[int, int, int] | None = None  # end, start, index
         limit = len(output)
         for index, text in self._literals:
@@ -144,13 +147,6 @@ class Search:
                 groups, names = match.groups(), regex.groupindex
         self._looked = len(output)
         return None if found is None else Match(found[2], output, found[1], found[0], groups, names)
-
-    def _look_for_one(self, output: bytearray) -> Match | None:
-        """The same, as is most common."""
-        index, text = self._literals[0]
-        start = output.find(text, max(0, self._looked - len(text) + 1))
-        self._looked = len(output)
-        return None if start < 0 else Match(index, output, start, start + len(text))
 
     def __str__(self) -> str:
         texts = [repr(getattr(pattern, "pattern", pattern)) for pattern in self.patterns]

@@ -103,10 +103,11 @@ class Terminal(Output):
             LimitError: A line is longer than the 4095 bytes that a terminal hands over as a line, and the
                 rest would be lost (nothing was typed); or there is more output than `max_unread`.
         """
-        data = to_bytes(text)
+        data = text if type(text) is bytes else to_bytes(text)
         if len(data) > _LONGEST_LINE:
             self._refuse_long_lines(data)
-        _deadline.valid(timeout)
+        if timeout is not None:
+            _deadline.valid(timeout)
         put = ops.now_pty_write(self._master, data)
         if put != len(data):
             self._send_rest(data, put, _deadline.by(timeout), timeout)
@@ -147,7 +148,8 @@ class Terminal(Output):
 
     def send_line(self, text: bytes | str = b"", timeout: float | None = None) -> None:
         """Type this and a newline; see `send`."""
-        self.send(to_bytes(text) + b"\n", timeout)
+        data = text if type(text) is bytes else to_bytes(text)
+        self.send(data + b"\n", timeout)
 
     def send_control(self, key: str, timeout: float | None = None) -> None:
         r"""Type a key with the control key: a letter, or one of `@[\]^_?`.

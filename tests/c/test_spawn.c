@@ -849,7 +849,7 @@ static int ignores_its_children(void)
 	plan = plan_of("exits", "0", NULL);
 	CHECK(start(&plan, &pidfd) > 0);
 	EQUAL(-ECHILD, pyipc_child_wait(&pidfd, soon(), &record));
-	EQUAL(-EAGAIN, pyipc_now_child_exit(&record, &record));
+	EQUAL(-EAGAIN, pyipc_now_child_exit(&record));
 	return all_was_well();
 }
 
@@ -985,7 +985,7 @@ static void it_lives_where_it_cannot_see_its_parent(void)
 
 static void how_it_ended_is_written_down(void)
 {
-	struct pyipc_exit record = { 0 }, end;
+	struct pyipc_exit record = { 0 };
 	struct pyipc_spawn plan;
 	int32_t pidfd;
 	int64_t pid;
@@ -993,26 +993,24 @@ static void how_it_ended_is_written_down(void)
 	plan = plan_of("sleeps", NULL);
 	pid = start(&plan, &pidfd);
 	EQUAL(-EAGAIN, pyipc_now_child_reap(&pidfd, &record));
-	EQUAL(-EAGAIN, pyipc_now_child_exit(&record, &end));
+	EQUAL(-EAGAIN, pyipc_now_child_exit(&record));
 	EQUAL(-ETIMEDOUT, pyipc_child_wait(&pidfd, now_ns() + PYIPC_SECOND / 100, &record));
 	EQUAL(0, kill((pid_t) pid, SIGTERM));
 	EQUAL(0, pyipc_child_wait(&pidfd, soon(), &record));
-	EQUAL(0, pyipc_now_child_exit(&record, &end));
-	EQUAL(pid, end.pid);
-	EQUAL(SIGTERM, end.signal);
-	EQUAL(-1, end.code);
+	EQUAL(pid, pyipc_now_child_exit(&record));
+	EQUAL(SIGTERM, record.signal);
+	EQUAL(-1, record.code);
 	EQUAL(0, children_left());
 	EQUAL(-ECHILD, pyipc_now_child_reap(&pidfd, &record));
 	EQUAL(-ECHILD, pyipc_child_wait(&pidfd, now_ns() + PYIPC_SECOND, &record));
-	EQUAL(0, pyipc_now_child_exit(&record, &end));	/* which is no reason to forget it */
-	EQUAL(pid, end.pid);
+	EQUAL(pid, pyipc_now_child_exit(&record));	/* which is no reason to forget it */
 	EQUAL(0, pyipc_fd_close(&pidfd));
 	EQUAL(-EBADF, pyipc_now_child_reap(&pidfd, &record));
 }
 
 static void who_was_reaped_by_another_has_no_end(void)
 {
-	struct pyipc_exit record = { 0 }, end;
+	struct pyipc_exit record = { 0 };
 	struct pyipc_spawn plan;
 	int32_t pidfd;
 	int64_t pid;
@@ -1021,7 +1019,7 @@ static void who_was_reaped_by_another_has_no_end(void)
 	pid = start(&plan, &pidfd);
 	EQUAL(3, end_of((pid_t) pid));
 	EQUAL(-ECHILD, pyipc_now_child_reap(&pidfd, &record));
-	EQUAL(-EAGAIN, pyipc_now_child_exit(&record, &end));
+	EQUAL(-EAGAIN, pyipc_now_child_exit(&record));
 	EQUAL(0, pyipc_fd_close(&pidfd));
 }
 

@@ -53,8 +53,11 @@ static void what_is_written_is_read_and_then_there_is_nothing(void)
 	char seen[100];
 
 	EQUAL(-EAGAIN, pyipc_now_pty_read(&ends.master, seen, sizeof seen));
+	EQUAL(0, pyipc_pty_look(ends.master, INT64_MAX));
 	EQUAL(3, write(ends.peer, "one", 3));
 	EQUAL(0, pyipc_fd_wait(ends.master, PYIPC_READABLE, INT64_MAX));
+	EQUAL(1, pyipc_pty_look(ends.master, INT64_MAX));
+	EQUAL(1, pyipc_pty_look(ends.master, 0));
 	EQUAL(3, pyipc_now_pty_read(&ends.master, seen, sizeof seen));
 	EQUAL(0, memcmp(seen, "one", 3));
 	EQUAL(2, pyipc_now_pty_write(&ends.master, "2\n", 2));
@@ -74,6 +77,7 @@ static void the_end_is_no_bytes_and_no_room(void)
 	EQUAL(4, pyipc_now_pty_read(&ends.master, seen, sizeof seen));
 	EQUAL(0, pyipc_now_pty_read(&ends.master, seen, sizeof seen));
 	EQUAL(0, pyipc_now_pty_read(&ends.master, seen, sizeof seen));
+	EQUAL(0, pyipc_pty_look(ends.master, INT64_MAX));
 	EQUAL(0, pyipc_fd_close(&ends.master));
 }
 

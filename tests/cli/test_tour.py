@@ -72,8 +72,17 @@ NEEDS = {
     "After much output": None,
     "In vain": None,
     "The end": None,
+    "A client of any kind": None,
+    "A byte at a time": None,
+    "A path has one server": None,
+    "A worker is killed": None,
+    "SIGTERM drains": None,
+    "Many hosts at once": None,
 }
-WITH_PERL = ("Shared memory, byte for byte", "Take and give", "Messages by type", "A text for each reader")
+WITH_PERL = (
+    *("Shared memory, byte for byte", "Take and give", "Messages by type", "A text for each reader"),
+    "A client of any kind",
+)
 if os.uname().machine in fds_partners.SENDMSG:
     WITH_PERL += ("From any program",)
 
@@ -221,6 +230,7 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
         "A text for each reader",
         "A pipeline, and how each ended",
         "Line by line",
+        "A client of any kind",
         "Its owner dies",
         "Messages through memory",
     ]

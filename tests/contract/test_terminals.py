@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from errno import EAGAIN, EBADF, ENOTTY, EPIPE
 
 import pytest
@@ -45,11 +46,25 @@ def test_what_is_written_there_is_read_here(backend, ends):
     assert backend.now_pty_read(master) == -EAGAIN
 
 
+def test_to_look_takes_nothing_and_does_not_wait_for_long(backend, ends):
+    master, peer = ends
+    before = time.monotonic()
+    for deadline in 0, 2**63 - 1:
+        assert backend.pty_look(master.fileno(), deadline) == 0
+    assert backend.pty_look(-1, 2**63 - 1) == 0
+    assert time.monotonic() - before < 10
+    os.write(peer.fileno(), b"output")
+    assert backend.fd_wait(master.fileno(), backend.READABLE, 2**63 - 1) == 0
+    for deadline in 0, 2**63 - 1:
+        assert backend.pty_look(master.fileno(), deadline) == (1 if backend.NAME == "native" else 0)
+    assert backend.now_pty_read(master) == b"output"
+    assert backend.pty_look(master.fileno(), 2**63 - 1) == 0
+
+
 def test_what_is_typed_here_is_read_there(backend, ends):
     master, peer = ends
-    for typed in b"typed\n", bytearray(b"typed\n"), memoryview(b"typed\n"):
-        assert backend.now_pty_write(master, typed) == 6
-        assert os.read(peer.fileno(), 100) == b"typed\n"
+    assert backend.now_pty_write(master, b"typed\n") == 6
+    assert os.read(peer.fileno(), 100) == b"typed\n"
     assert backend.now_pty_write(master, b"") == 0
 
 

@@ -49,6 +49,19 @@ def test_its_environment_is_ours_or_another(monkeypatch, tmp_path):
             Command("own-program", env={"PATH": path}).run()
 
 
+def test_each_gets_our_environment_as_it_is_then(monkeypatch):
+    def seen():
+        return [line for line in Command("env").read_text().split("\n") if line.startswith("PYIPC_TEST")]
+
+    assert seen() == []
+    for value in "one", "two", "two", "":
+        monkeypatch.setenv("PYIPC_TEST", value)
+        assert seen() == [f"PYIPC_TEST={value}"]
+    monkeypatch.setenv("PYIPC_TEST_TOO", "x")
+    monkeypatch.delenv("PYIPC_TEST")
+    assert seen() == ["PYIPC_TEST_TOO=x"]
+
+
 def test_a_clean_environment(monkeypatch):
     for name, value in {
         "LD_PRELOAD": "x",

@@ -57,7 +57,7 @@ def run_tests(copy, cases):
     return [int(number) for number in re.findall(r"(\d+) (?:passed|skipped)", done.stdout.splitlines()[-1])]
 
 
-@pytest.mark.parametrize("chapter", ["channels", "posix"])
+@pytest.mark.parametrize("chapter", ["channels", "posix", "terminals"])
 def test_the_cases_where_c_would_stand_in(copy, chapter):
     passed, skipped = run_tests(copy, f"tests/{chapter}/test_stand_ins.py")
     assert passed == skipped > 0  # those in Python, and those in C

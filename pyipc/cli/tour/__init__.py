@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STOPS = (
     *("sysv", "posix", "compat", "fds", "memory"),
-    *("signals", "fifos", "processes", "terminals"),
+    *("signals", "fifos", "processes", "terminals", "sockets"),
     *("sync", "channels"),
 )
 

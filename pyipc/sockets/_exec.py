@@ -1,0 +1,152 @@
+"""This process becomes another program, which has our listeners (execve(2), sd_listen_fds(3))."""
+
+from __future__ import annotations
+
+import os
+from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal
+from _thread import get_native_id
+from errno import ENOENT
+from fcntl import F_DUPFD_CLOEXEC, fcntl
+
+from .. import _fork
+from ..errors import error
+from ._state import arrived, saved
+from .activation import activated
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .._descriptor import HasNumber
+    from ..memory import Memory
+    from ._state import Save
+    from .listening import Listener
+
+_FIRST = 3  # SD_LISTEN_FDS_START
+_STATE = "state"  # the name of its descriptor
+_NOT_TRUE_ANY_MORE = ("LISTEN_PIDFDID",)  # of newer systemd
+
+
+def find(program: str, env: Mapping[str, str]) -> str:
+    """Where that program is.
+
+    Raises:
+        NotFoundError: It is not in the PATH.
+    """
+    from shutil import which
+
+    found = which(program, path=env.get("PATH", os.defpath))
+    if found is None:
+        raise error(ENOENT, f"become {program!r}")
+    return os.path.abspath(found)
+
+
+def become(
+    program: str,
+    words: Sequence[str],
+    env: Mapping[str, str],
+    listeners: Sequence[Listener],
+    save: Save | None,
+) -> None:
+    """Let that program be in our place, with the listeners as its descriptors 3, 4 and so on; then the state.
+
+    Of all others it gets those that are not close-on-exec.
+
+    Raises:
+        OSError: It cannot be executed; all is as it was.
+    """
+    given: list[HasNumber] = [*listeners]
+    names = [_name_of(listener) for listener in listeners]
+    for listener in listeners:
+        listener.setblocking(True)  # as systemd's are
+    state = saved(save)
+    if state is not None:
+        given.append(state)
+        names.append(_STATE)
+    variables = {name: value for name, value in env.items() if name not in _NOT_TRUE_ANY_MORE}
+    variables["LISTEN_PID"] = str(os.getpid())
+    variables["LISTEN_FDS"] = str(len(given))
+    variables["LISTEN_FDNAMES"] = ":".join(names)
+    try:
+        with _Placed(given), _Signals():
+            _fork.flush()
+            os.execve(program, [*words], variables)
+    finally:
+        if state is not None:
+            state.close()
+
+
+def _name_of(listener: Listener) -> str:
+    """The name that it had when it was given to us in the same way."""
+    asked = listener._asked or ""
+    return asked[3:] if asked.startswith("fd:") and not asked[3:].isdecimal() and asked[3:] else "listener"
+
+
+class _Placed:
+    """In its block, descriptors are at 3, 4 and so on, to be inherited; then, what was there before.
+
+    Other threads find them there instead of their own, for the moment that it takes.
+    """
+
+    def __init__(self, given: Sequence[HasNumber]) -> None:
+        self._given = given
+        self._targets = range(_FIRST, _FIRST + len(given))
+        self._before: dict[int, tuple[int, bool]] = {}
+
+    def __enter__(self) -> None:
+        copies: list[int] = []
+        try:
+            for one in self._given:
+                copies.append(self._copy(one))
+            for target in self._targets:
+                if _is_open(target):
+                    self._before[target] = self._copy(target), os.get_inheritable(target)
+        except OSError:  # RLIMIT_NOFILE
+            for copy, _ in self._before.values():
+                os.close(copy)
+            raise
+        else:
+            for copy, target in zip(copies, self._targets):
+                os.dup2(copy, target)
+        finally:
+            for copy in copies:
+                os.close(copy)
+
+    def _copy(self, one: HasNumber) -> int:
+        return fcntl(one, F_DUPFD_CLOEXEC, self._targets.stop)
+
+    def __exit__(self, *exception: object) -> None:
+        for target in self._targets:
+            if target in self._before:
+                copy, inheritable = self._before[target]
+                os.dup2(copy, target, inheritable)
+                os.close(copy)
+            else:
+                os.close(target)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+class _Signals:
+    """In its block, the signals that Python ignores do what they do by default, which a program inherits."""
+
+    def __enter__(self) -> None:
+        self._before = {}
+        if get_native_id() == os.getpid():  # others may not change it
+            self._before = {number: signal(number, SIG_DFL) for number in (SIGPIPE, SIGXFSZ)}
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal(number, handler)
+
+
+def state_by_exec() -> Memory | None:
+    """What the program has saved that has become this one; or the service manager has kept (FDSTORE=1)."""
+    number = dict(activated()).get(_STATE)
+    return None if number is None else arrived(number)

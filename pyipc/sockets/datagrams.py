@@ -1,0 +1,168 @@
+"""Sockets for datagrams: of one host, of groups, and to everybody (udp(7))."""
+
+from __future__ import annotations
+
+from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST
+from socket import (
+    AF_INET,
+    AF_INET6,
+    IPPROTO_IPV6,
+    IPV6_V6ONLY,
+    SO_BROADCAST,
+    SO_REUSEADDR,
+    SOCK_DGRAM,
+    SOL_SOCKET,
+    socket,
+)
+
+from .. import _deadline
+from ..errors import error
+from ._groups import Interface, is_group, join, send_by
+from .addresses import Address
+from .resolving import resolve
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ..errors import IPCError
+    from .resolving import Found
+
+
+def bind(address: str, *, interface: str | None = None, timeout: float | None = 5.0) -> socket:
+    """A UDP socket at that address: a standard socket, to receive from, or for a `DatagramServer`.
+
+    Args:
+        address: `udp://host:port`: of a name with several addresses the first that is this machine's, of
+            IPv4 before IPv6; `udp://:port` is all addresses, of both; port 0 is one that the kernel chooses.
+            At a broadcast address only broadcasts arrive. A multicast group, such as `udp://239.1.2.3:5000`,
+            is joined, and only what is sent to it arrives; of one group there may be several receivers
+            on a machine, and each gets all of it.
+        interface: By which interface to join the group: its name, or an address of its own. None is the
+            one to which the group's route leads; groups of one link of IPv6 (ff02::) need it.
+        timeout: How many seconds to wait for a name server.
+
+    Raises:
+        AlreadyExistsError: Somebody has this port.
+        AccessError: The port may not be had.
+        NotFoundError: There is no such host, service or interface.
+        IPCError: It is not an address of this machine (EADDRNOTAVAIL), or no interface leads to the
+            group (ENODEV).
+        TimedOutError: The name server took too long.
+    """
+    doing = f"bind to {address}"
+    which = Interface(interface, doing)
+    found = _found(address, timeout, doing, passive=True)
+    if not Address(address).host:
+        return _bind_everywhere(dict(found), which, doing)
+    problem: IPCError | None = None
+    for family, where in sorted(found, key=lambda one: one[0] != AF_INET):
+        try:
+            return _bind(family, where, which, doing)
+        except OSError as one:
+            problem = problem or _refused(one, doing)
+    assert problem is not None  # nothing found would have been raised
+    raise problem
+
+
+def sender(
+    address: str,
+    *,
+    interface: str | None = None,
+    hops: int = 1,
+    loopback: bool = True,
+    timeout: float | None = 5.0,
+) -> socket:
+    """A UDP socket whose `send()` goes to all members of a group, or to everybody at a broadcast address.
+
+    A standard socket, which gets no answers: those come from addresses of the members' own. Who wants them
+    sends by a socket of `bind()`, whose address the members see.
+
+    Args:
+        address: A multicast group or a broadcast address, `udp://239.1.2.3:5000` or `udp://255.255.255.255:5000`.
+        interface: By which interface to send to the group: its name, or an address of its own. None is the
+            one to which the group's route leads; groups of one link of IPv6 (ff02::) need it.
+        hops: Through how many networks it may go to the group (IP_MULTICAST_TTL): 1 is this one, 0 this
+            machine.
+        loopback: Whether members of the group on this machine get it too.
+        timeout: How many seconds to wait for a name server.
+
+    Raises:
+        NotFoundError: There is no such host, service or interface.
+        IPCError: There is no way to it (ENETUNREACH).
+        TimedOutError: The name server took too long.
+    """
+    doing = f"send to {address}"
+    if not isinstance(hops, int) or not 0 <= hops <= 255:
+        raise ValueError(f"hops are 0..255, not {hops!r}")
+    which = Interface(interface, doing)
+    found = _found(address, timeout, doing, passive=False)
+    family, where = found[0]
+    sock = socket(family, SOCK_DGRAM)
+    try:
+        where = _at(family, where, which)
+        if is_group(family, where):
+            send_by(sock, where, which, hops, loopback)
+        elif family == AF_INET:
+            sock.setsockopt(SOL_SOCKET, SO_BROADCAST, 1)
+        sock.connect(where)
+        return sock
+    except OSError as problem:
+        sock.close()
+        raise _refused(problem, doing) from problem
+    except BaseException:  # a wrong interface; a signal handler's
+        sock.close()
+        raise
+
+
+def _found(address: str, timeout: float | None, doing: str, passive: bool) -> Found:
+    where = Address(address)
+    where.expect("udp")
+    return resolve(where.host, where.port, SOCK_DGRAM, _deadline.by(timeout), doing, passive=passive)
+
+
+def _at(family: int, where: Any, which: Interface) -> Any:
+    """The address, with what the interface adds to it."""
+    if is_group(family, where):
+        return which.at(where) if family == AF_INET6 else where
+    if which.text is not None:
+        raise ValueError(f"an interface is for groups, not for {where[0]}")
+    return where
+
+
+def _bind_everywhere(found: dict[int, Any], which: Interface, doing: str) -> socket:
+    if AF_INET6 in found:
+        try:
+            return _bind(AF_INET6, found[AF_INET6], which, doing, both=True)
+        except OSError as problem:
+            if problem.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL) or AF_INET not in found:
+                raise
+    return _bind(AF_INET, found[AF_INET], which, doing)
+
+
+def _bind(family: int, where: Any, which: Interface, doing: str, both: bool = False) -> socket:
+    where = _at(family, where, which)
+    sock: socket | None = None
+    try:
+        sock = socket(family, SOCK_DGRAM)
+        if family == AF_INET6:
+            sock.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, not both)
+        group = is_group(family, where)
+        if group:
+            # Of others, who had it as well would take the datagrams of who was first.
+            sock.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+        sock.bind(where)
+        if group:
+            join(sock, where, which)
+        return sock
+    except BaseException as problem:  # a signal handler's too
+        if sock is not None:
+            sock.close()
+        if isinstance(problem, OSError):
+            raise _refused(problem, doing) from problem
+        raise
+
+
+def _refused(problem: OSError, doing: str) -> IPCError:
+    number = problem.errno or 0
+    return error(EEXIST if number == EADDRINUSE else number, doing)
