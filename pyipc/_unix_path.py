@@ -28,7 +28,7 @@ from time import monotonic_ns
 from . import _deadline
 from ._backend import ops
 from ._descriptor import Handle
-from .errors import IPCError, error
+from .errors import AlreadyExistsError, IPCError, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,6 +201,48 @@ def bind(
             number = problem.errno or 0
             raise error(EEXIST if number == EADDRINUSE else number, doing) from problem
         raise
+
+
+def is_dead(path: Path) -> bool:
+    """Whether a socket is at that path which nobody has bound any more; nobody notices the question.
+
+    Raises:
+        IPCError: There is no telling: we may not connect to it; or it is no socket, or gone.
+    """
+    raw, _, _ = _split(path)
+    node = _open_or_none(raw)
+    doing = f"look who has {os.fspath(path)!r} bound"
+    if node is None:
+        raise error(ENOENT, doing)
+    with node:
+        if not S_ISSOCK(os.fstat(node.fileno()).st_mode):
+            raise error(ENOTSOCK, doing)
+        try:
+            _check_dead(node, doing)
+        except AlreadyExistsError:
+            return False
+        return True
+
+
+def remove_dead(path: Path, *, timeout: float | None = 5.0) -> None:
+    """Remove the name of a socket that nobody has bound any more.
+
+    Raises:
+        AlreadyExistsError: Somebody has it bound, or it is something else.
+        NotFoundError: There is no such name.
+        AccessError, TimedOutError: As `bind()`.
+    """
+    raw, folder, name = _split(path)
+    doing = f"remove {os.fspath(path)!r}"
+    try:
+        with _open(folder, _FOLDER) as directory, _Lock(directory, folder, timeout), _open(raw, _NODE) as node:
+            _check_dead(node, doing)
+            if _is_at(node, directory, name):
+                os.unlink(name, dir_fd=directory.fileno())
+    except OSError as problem:
+        if isinstance(problem, IPCError):
+            raise
+        raise error(problem.errno or 0, doing) from problem
 
 
 def connect(sock: socket, path: Path, deadline: int, doing: str) -> None:

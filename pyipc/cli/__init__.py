@@ -18,7 +18,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_COMMANDS = {"tour": "see every chapter at work between real processes"}
+_COMMANDS = {
+    "bench": "measure how fast two processes of this machine talk",
+    "completion": "print a completion script for a shell",
+    "doctor": "look for what will stand in the way on this machine",
+    "ls": "list every IPC object of this machine",
+    "rm": "remove some, or those that were left behind",
+    "top": "watch them",
+    "tour": "see every chapter at work between real processes",
+}
 
 # What a shell reports for a command that SIGINT or SIGPIPE ended.
 _INTERRUPTED = 130
@@ -44,6 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
         return _NOBODY_READS
     return status
+
+
+def every_command() -> dict[str, tuple[str, argparse.ArgumentParser]]:
+    """The summary of each command, and a parser that knows what it can be told."""
+    commands = {}
+    for name, summary in _COMMANDS.items():
+        parser = argparse.ArgumentParser(prog=f"pyipc {name}")
+        import_module(f".{name}", __name__).add_arguments(parser)
+        commands[name] = summary, parser
+    return commands
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

@@ -44,6 +44,7 @@ def serve(say, hear, addresses, model, options, program, limits, user):
     for name in ("_children", "_inside", "_workers", "server"):
         importlib.import_module(f"pyipc.sockets.{name}")
     "x".encode("idna")
+    Command("true").run()
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)
@@ -202,7 +203,7 @@ class Served:
     def refuses(self):
         try:
             sockets.connect(self.address, 5).close()
-        except OSError:
+        except (ConnectionError, FileNotFoundError):
             return True
         return False
 

@@ -294,6 +294,18 @@ def test_who_has_said_nothing_waits_without_a_place(server, model):
     assert it.ended() == "ended"
 
 
+def test_silence_takes_none_of_the_time(server, model):
+    if model == "prefork":
+        pytest.skip("a worker that is killed takes its silent ones along")
+    it = server(model, silent=100, timeout=0.4, **limited(model))
+    with it.connect() as quiet, it.connect() as late:
+        assert late.ask("echo 1") == "echo 1"
+        assert late.is_cut()  # after more time than a connection has
+        assert quiet.ask("echo 2") == "echo 2"
+    it.terminate()
+    assert it.ended() == "ended"
+
+
 def test_who_has_said_nothing_may_speak_while_the_server_goes(server, model, facts):
     it = server(model, silent=100, **limited(model))
     quiet, other = it.connect(), it.connect()
