@@ -40,8 +40,8 @@ is better. In the tables, "pyipc ÷ it" is the ratio, measured round by round: b
 is the same work in plain C, the limit; `(cffi)` is pyipc without the part of its core that knows CPython.
 
 What counts are the ratios, and of those only what is far from 1. This run was a short one, on a virtual
-machine that had other work to do meanwhile: single figures are off by half and more, as their least and most
-show. To measure for yourself, from a clone:
+machine that had other work to do meanwhile: single figures are off by half, and those of two processes that
+wait for each other by several times, as their least and most show. To measure for yourself, from a clone:
 
 ```sh
 ./dev bench                    # everything, half an hour
