@@ -235,7 +235,11 @@ def remove_dead(path: Path, *, timeout: float | None = 5.0) -> None:
     raw, folder, name = _split(path)
     doing = f"remove {os.fspath(path)!r}"
     try:
-        with _open(folder, _FOLDER) as directory, _Lock(directory, folder, timeout), _open(raw, _NODE) as node:
+        with (
+            _open(folder, _FOLDER) as directory,
+            _Lock(directory, folder, timeout),
+            _open(raw, _NODE) as node,
+        ):
             _check_dead(node, doing)
             if _is_at(node, directory, name):
                 os.unlink(name, dir_fd=directory.fileno())
