@@ -15,7 +15,7 @@ _MOST_PIECES = 64  # of what nobody has read
 _NOTHING = bytes(4)
 
 
-def finish(connection: socket) -> None:
+def finish(connection: socket, *, close: bool = True) -> None:
     """Close it, so that what was written arrives, though some of what came was not read.
 
     The kernel answers close(2) with a reset while there is something unread, and a reset destroys what
@@ -33,10 +33,11 @@ def finish(connection: socket) -> None:
             pieces += 1
     except OSError:
         pass  # the peer has gone
-    try:  # noqa: SIM105 (contextlib takes long to import)
-        connection.close()
-    except OSError:
-        pass  # its handler has closed the number behind its back
+    if close:
+        try:  # noqa: SIM105 (contextlib takes long to import)
+            connection.close()
+        except OSError:
+            pass  # its handler has closed the number behind its back
 
 
 def cut(connection: socket) -> None:

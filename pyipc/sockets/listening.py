@@ -83,10 +83,8 @@ class Listener(socket):
         super().close()
 
     def _let_go_in_child(self) -> None:
-        """Of a process that was forked: close it; the path is its parent's."""
-        super().close()
-        if self._bound is not None:
-            self._bound.remove()  # which only lets go, here
+        """Of a process that was forked, and ends before long: close it, and nothing else."""
+        _socket.socket.close(self)
 
     def _unbind(self) -> None:
         """Leave the path to somebody else, who has the socket too."""
