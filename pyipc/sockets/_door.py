@@ -185,6 +185,16 @@ class Door:
             # Who is in, and has said nothing yet, has all the time that there is: the server is not going.
             self._last_word_ns = None
 
+    def close_listeners(self) -> None:
+        """Accept no more, from within `serve`."""
+        listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            if not self._shut_by:
+                self._loop.forget(listener)
+            listener._let_go_in_child()
+        if self._queued is not None:
+            self._queued = {}
+
     def finish(self, done: Callable[[], object], *, queued: bool = True) -> None:
         """Let in whom the kernel has accepted already, if *queued*, then refuse who comes, and call *done*.
 
@@ -199,7 +209,7 @@ class Door:
         assert self._queued is not None
         while self._queued and self._serves:
             listener, count = self._queued.popitem()
-            if count and self._come(listener):
+            if count and self._come(listener) and listener in self._listeners:
                 self._queued[listener] = count - 1
         if self._queued:
             return

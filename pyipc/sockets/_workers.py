@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from _signal import SIGIO, signal
 from collections import deque
 from errno import EPIPE, EREMOTEIO
+from fcntl import F_SETFL, F_SETOWN, fcntl
 from mmap import mmap
-from select import EPOLLEXCLUSIVE, EPOLLIN
+from select import EPOLLEXCLUSIVE, EPOLLIN, poll
 from struct import Struct
 from time import monotonic_ns
 
@@ -230,6 +232,7 @@ class Prefork(_Workers):
 
         loop.watch(self._hears, told)
         loop.watch(bell, ended)
+        _at_end_of(self._hears, work.orphaned)
         if terminated:  # before there was a bell
             bell.ring()
         work.begin(loop)
@@ -309,12 +312,33 @@ class _Work(Serial):
         for listener in listeners:
             listener._let_go_in_child()
 
+    def orphaned(self) -> None:
+        """Our parent has died, in the middle of anything: who holds on to us does not keep the address."""
+        if self._board.begun(self._place):  # else the loop is told at once
+            self.door.close_listeners()
+
     def serve(self, connection: socket, served: Served) -> None:
         self._board.begins(self._place, served)
         failure = self.job.call(connection)
         self._board.ends(self._place)  # but not if that has ended this process, in whatever way
         served.end(failure)
         self.job.tell(served)
+
+
+def _at_end_of(pipe: Handle, call: Callable[[], object]) -> None:
+    """Call that, whatever we are at, once nobody can write to the pipe any more (O_ASYNC of open(2))."""
+    # A description of our own: who gets the signals of the pipe's is one for all who have it.
+    number = os.open(f"/proc/self/fd/{pipe.fileno()}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    ends = poll()
+    ends.register(number, 0)
+
+    def told(signal_number: int, frame: object) -> None:
+        if ends.poll(0):  # else it is not its end, but a byte in it
+            call()
+
+    signal(SIGIO, told)
+    fcntl(number, F_SETOWN, os.getpid())
+    fcntl(number, F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
 
 
 # ---- to whom they are passed ----

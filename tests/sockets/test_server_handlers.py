@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from pyipc import sockets
+from pyipc import errors, sockets
 
 pytestmark = pytest.mark.timeout(58)
 
@@ -106,3 +106,45 @@ def test_a_daemon_that_is_forked_after_it_listens(fork, model, tmp_path):
         assert first.hear() == "ended"
     with sockets.Server(f"unix:{tmp_path}/s", print):
         pass
+
+
+def serve_slowly(connection):
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            connection.sendall(line)
+
+
+def serve_until_killed(test, model, address):
+    options = {} if model == "serial" else {"concurrency": 2}
+    with sockets.Server(address, serve_slowly, model=model, **options) as server:
+        test.say(server.address)
+        server.serve()
+
+
+def takes_over(address):
+    try:
+        sockets.listen(address).close()
+    except errors.AlreadyExistsError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_connection_that_outlives_its_server_does_not_keep_the_address(fork, facts, model, kind, tmp_path):
+    server = fork(serve_until_killed, model, "tcp://127.0.0.1:0" if kind == "tcp" else f"unix:{tmp_path}/s")
+    address = server.hear()
+    lives_on = model not in ("serial", "thread")
+    with sockets.connect(address, 20) as client:
+        client.settimeout(20)
+        client.sendall(b"one\n")
+        assert client.recv(100) == b"one\n"
+        server.kill()
+        facts(lambda: takes_over(address))
+        if lives_on:
+            client.sendall(b"two\n")
+            assert client.recv(100) == b"two\n"
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(100) == b""
+    with pytest.raises(AssertionError, match="ended"):  # its workers, too
+        server.hear()
