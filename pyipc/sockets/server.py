@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _signal import SIGINT, SIGTERM, getsignal, set_wakeup_fd, signal
 from _socket import AF_UNIX
-from _thread import get_native_id
+from _thread import allocate_lock, get_ident, get_native_id
 from errno import EBADF
 
 from .. import _deadline
@@ -126,7 +126,9 @@ class Server:
         self._at_sigint: Any = None
         self._first: Callable[[], object] = bool
         self._until = _deadline.FOREVER  # when all is to have ended
-        self._over = self._served = self._leaving = False
+        self._over = self._served = self._leaving = self._closes = False
+        self._serves_in: int | None = None  # which thread
+        self._serving = allocate_lock()
         self._bell: Bell | None = None
         self._handover: Handover | None = None
         self._save = save
@@ -190,6 +192,18 @@ class Server:
             raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
         self._pid = os.getpid()  # it may have become a daemon since it listens
+        self._serving.acquire()
+        try:
+            self._serves_in = get_ident()
+            self._serve_by_signals()
+        finally:
+            self._serves_in = None
+            self._serving.release()
+            if self._closes:
+                self.close()
+
+    def _serve_by_signals(self) -> None:
+        assert self._bell is not None
         # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
         if get_native_id() == os.getpid():
             with handling(self._handlers()):
@@ -357,7 +371,18 @@ class Server:
     # ---- the end ----
 
     def close(self) -> None:
-        """Close the listeners, and remove their paths. Stop before."""
+        """Close the listeners, and remove their paths; `serve()` in another thread ends at once, before that.
+
+        Called where it serves, in a handler say, it is closed when `serve()` ends, which is at once, too.
+        """
+        if self._serves_in is not None and os.getpid() == self._pid:
+            self.stop()
+            self.stop()
+            if self._serves_in == get_ident():
+                self._closes = True
+                return
+            with self._serving:  # it has come back
+                pass
         try:
             if self._handover is not None:
                 self._handover.close()

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 import pytest
 
@@ -148,3 +149,49 @@ def test_a_connection_that_outlives_its_server_does_not_keep_the_address(fork, f
             assert client.recv(100) == b""
     with pytest.raises(AssertionError, match="ended"):  # its workers, too
         server.hear()
+
+
+def raise_over_a_server(test, model):
+    thread = None
+    try:
+        with sockets.Server("tcp://127.0.0.1:0", serve_slowly, model=model) as server:
+            thread = threading.Thread(target=server.serve)
+            thread.start()
+            test.say(server.address)
+            test.hear()
+            raise RuntimeError("on purpose")
+    except RuntimeError:
+        thread.join(20)
+        test.say(thread.is_alive())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_end_of_the_block_ends_a_thread_that_serves(fork, model):
+    server = fork(raise_over_a_server, model)
+    with sockets.connect(server.hear(), 20) as client:
+        client.settimeout(20)
+        client.sendall(b"one\n")
+        assert client.recv(100) == b"one\n"
+        server.say()
+        assert server.hear(25) is False
+    assert server.end() == 0
+
+
+def close_in_the_handler(test, model):
+    def handler(connection):
+        connection.sendall(b"x")
+        server.close()
+
+    with sockets.Server("tcp://127.0.0.1:0", handler, model=model) as server:
+        test.say(server.address)
+        server.serve()
+        test.say("ended")
+
+
+@pytest.mark.parametrize("model", ["serial", "thread"])
+def test_a_handler_closes_the_server(fork, model):
+    server = fork(close_in_the_handler, model)
+    with sockets.connect(server.hear(), 20) as client:
+        assert server.hear() == "ended"
+        client.settimeout(20)
+    assert server.end() == 0
