@@ -320,6 +320,10 @@ class Process:
         """The next value that it said."""
         return ast.literal_eval(self.line(timeout))
 
+    def has_said(self):
+        """Whether it wrote something that nobody has heard yet."""
+        return bool(self._seen or select.select([self._popen.stdout], [], [], 0)[0])
+
     def say(self, value=None):
         os.write(self._popen.stdin.fileno(), f"{value!r}\n".encode())
 

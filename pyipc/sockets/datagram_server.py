@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from _signal import SIGTERM
 from _socket import IPV6_PKTINFO, IPV6_RECVPKTINFO
+from _thread import allocate_lock, get_ident
 from errno import EINTR, EMSGSIZE
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_TYPE, SOCK_DGRAM, SOL_SOCKET, socket
 from struct import Struct
@@ -75,7 +77,9 @@ class DatagramServer:
         self._log = log or _complain
         self._stops = 0
         self._last = 0  # until when they are served that had come before the stop; 0 while there was none
-        self._served = False
+        self._served = self._closes = False
+        self._serves_in: int | None = None  # which thread
+        self._serving = allocate_lock()
         self._bell: Bell | None = None
         self.socket = bind(address) if isinstance(address, str) else address
         try:
@@ -112,11 +116,23 @@ class DatagramServer:
         if self._served or self._bell is None:
             raise ClosedError(9, "the server has served, or was closed")
         self._served = True
+        self._pid = os.getpid()
+        self._serving.acquire()
+        try:
+            self._serves_in = get_ident()
+            self._serve_by_signals(self._bell)
+        finally:
+            self._serves_in = None
+            self._serving.release()
+            if self._closes:
+                self.close()
+
+    def _serve_by_signals(self, bell: Bell) -> None:
         if current_thread() is main_thread():
             with handling(SIGTERM, self._on_sigterm):
-                self._serve(self._bell)
+                self._serve(bell)
         else:
-            self._serve(self._bell)
+            self._serve(bell)
 
     def _serve(self, bell: Bell) -> None:
         loop = Loop()
@@ -195,7 +211,18 @@ class DatagramServer:
     # ---- the end ----
 
     def close(self) -> None:
-        """Close the socket. Stop before."""
+        """Close the socket; `serve()` in another thread ends at once, before that.
+
+        Called by the handler, it is closed when `serve()` ends, which is at once, too.
+        """
+        if self._serves_in is not None and os.getpid() == self._pid:
+            self.stop()
+            self.stop()
+            if self._serves_in == get_ident():
+                self._closes = True
+                return
+            with self._serving:  # it has come back
+                pass
         self.socket.close()
         if self._bell is not None:
             self._bell.close()

@@ -993,3 +993,39 @@ def test_systemd_first_and_then_itself(ours, tmp_path):
     assert server.line() == "over"
     assert server.end() == 0
     assert path.exists()  # systemd's
+
+
+@pytest.mark.skipif(os.environ.get("PYIPC_LONG") != "1", reason="PYIPC_LONG=1: 20,000 connections")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("model", MODELS)
+def test_in_the_middle_of_many_thousands(model, start, where, child, tmp_path):
+    server = start(where, model)
+    clients = [child(asks_so_often, server.addresses, 5000) for _ in range(4)]
+    replaced = 0
+    while not all(client.has_said() for client in clients):
+        successor = start(where, model)
+        ended(server, handed_over=True)
+        server = successor
+        replaced += 1
+    assert replaced > 1
+    assert [client.hear() for client in clients] == [[]] * 4
+    assert [client.end() for client in clients] == [0] * 4
+    stop(server)
+    assert not os.listdir(tmp_path)
+
+
+def asks_so_often(say, hear, addresses, count):
+    """Short connections; what was wrong of them."""
+    from pyipc.sockets import connect
+
+    wrong = []
+    for number in range(count):
+        try:
+            with connect(addresses[number % len(addresses)], 20) as connection:
+                connection.settimeout(20)
+                connection.sendall(b"hello\n")
+                if not connection.recv(100).isdigit():
+                    wrong.append("empty")
+        except OSError as problem:
+            wrong.append(repr(problem))
+    say(wrong)

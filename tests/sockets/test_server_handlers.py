@@ -195,3 +195,38 @@ def test_a_handler_closes_the_server(fork, model):
         assert server.hear() == "ended"
         client.settimeout(20)
     assert server.end() == 0
+
+
+def raise_over_a_datagram_server(test):
+    thread = None
+    try:
+        with sockets.DatagramServer("udp://127.0.0.1:0", lambda data, peer: data) as server:
+            thread = threading.Thread(target=server.serve)
+            thread.start()
+            [(_, answer)] = sockets.query([server.address], b"x", 20)
+            test.say(answer)
+            raise RuntimeError("on purpose")
+    except RuntimeError:
+        thread.join(20)
+        test.say(thread.is_alive())
+
+
+def test_the_end_of_the_block_ends_a_thread_that_serves_datagrams(fork):
+    server = fork(raise_over_a_datagram_server)
+    assert server.hear() == b"x"
+    assert server.hear(25) is False
+    assert server.end() == 0
+
+
+def test_a_handler_closes_the_server_of_datagrams():
+    def handler(data, peer):
+        server.close()
+        return data
+
+    with sockets.DatagramServer("udp://127.0.0.1:0", handler) as server:
+        thread = threading.Thread(target=server.serve)
+        thread.start()
+        [(_, answer)] = sockets.query([server.address], b"x", 20)
+        assert answer == b"x"
+        thread.join(20)
+        assert not thread.is_alive()
