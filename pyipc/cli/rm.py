@@ -51,6 +51,12 @@ def run(arguments: Namespace) -> int:
         print_table(going)
     if going and not (arguments.yes or arguments.dry_run or arguments.json) and not _agreed(len(going)):
         return _FAILED
+    if going and not arguments.dry_run:  # whoever was asked may have taken minutes
+        used = _taken_up(going, arguments.force)
+        for found in used:
+            print(f"pyipc rm: {found.kind} {found.id} stays: {_why(found)}", file=sys.stderr)
+        going = [found for found in going if found not in used]
+        kept += used
     done = [_removed(found, arguments.dry_run) for found in going]
     if arguments.json:
         print(json.dumps([*done, *(_said(found, _why(found)) for found in kept)], indent=1))
@@ -77,6 +83,12 @@ def _chosen(arguments: Namespace) -> tuple[list[Found], list[str]]:
 
 def _may_go(found: Found, force: bool) -> bool:
     return found.remove is not None and (force or found.verdict != IN_USE)
+
+
+def _taken_up(going: list[Found], force: bool) -> list[Found]:
+    """Those that were not in use, and are by now."""
+    now = {(found.kind, found.id): found.verdict for found in everything()}
+    return [found for found in going if not force and now.get((found.kind, found.id)) == IN_USE]
 
 
 def _why(found: Found) -> str:

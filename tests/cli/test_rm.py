@@ -170,3 +170,18 @@ def test_nothing_of_that_name(run):
 @pytest.mark.parametrize("arguments", [(), ("--orphans", "1")])
 def test_either_ids_or_orphans(run, arguments):
     assert run("rm", *arguments).returncode == 2
+
+
+def test_what_is_taken_up_while_somebody_thinks_stays(left_behind):
+    from pyipc import terminals
+
+    (taken, *others), _ = left_behind
+    with terminals.spawn(os.sys.executable, "-m", "pyipc", "rm", *map(str, (taken, others[0]))) as terminal:
+        terminal.expect("Remove these", timeout=30)
+        with sysv.SharedMemory.attach(taken):
+            terminal.send_line("y")
+            terminal.expect(f"{taken} stays: it is in use", timeout=30)
+            terminal.expect(terminals.EOF, timeout=30)
+    left = {segment.id for segment in sysv.segments()}  # it would have gone with who had it attached
+    assert taken in left
+    assert others[0] not in left
