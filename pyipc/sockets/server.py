@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGINT, SIGTERM, getsignal, set_wakeup_fd, signal
+from _signal import SIGINT, SIGTERM, default_int_handler, getsignal, set_wakeup_fd, signal
 from _socket import AF_UNIX
 from _thread import allocate_lock, get_ident, get_native_id
 from errno import EBADF
@@ -122,7 +122,7 @@ class Server:
         self._pid = os.getpid()
         self._drain = drain
         self._stops = self._terms = 0
-        self._handles = False
+        self._handles = self._interrupted = False
         self._at_sigint: Any = None
         self._first: Callable[[], object] = bool
         self._until = _deadline.FOREVER  # when all is to have ended
@@ -293,6 +293,8 @@ class Server:
     def _told(self) -> None:
         assert self._bell is not None
         self._bell.hear()
+        if self._interrupted:
+            raise KeyboardInterrupt
         if self._stops > 1:
             self._end()
         elif self._stops:
@@ -345,6 +347,8 @@ class Server:
     def _on_sigint(self, number: int, frame: Any) -> None:
         # A terminal's is for all of us, and our children end when we end them.
         if os.getpid() == self._pid and callable(self._at_sigint):
+            # What it raises is lost if some __del__ is running just now: `_told` raises it again.
+            self._interrupted = self._at_sigint is default_int_handler
             self._at_sigint(number, frame)
 
     def _on_sigterm_in_child(self) -> None:
