@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from _socket import MSG_DONTWAIT, SHUT_RDWR, SHUT_WR
+from _socket import MSG_DONTWAIT, SHUT_RDWR, SHUT_WR, SO_OOBINLINE, SOL_SOCKET
 from fcntl import ioctl
 from termios import FIONREAD
 
@@ -26,6 +26,7 @@ def finish(connection: socket, *, close: bool = True) -> None:
         return  # its handler has closed it, or given it away
     try:
         connection.shutdown(SHUT_WR)
+        connection.setsockopt(SOL_SOCKET, SO_OOBINLINE, 1)  # urgent data is counted and read like the rest
         pieces = 0
         # To ask costs less than to be told of nothing by an exception.
         while ioctl(number, FIONREAD, _NOTHING) != _NOTHING and pieces < _MOST_PIECES:

@@ -230,3 +230,32 @@ def test_a_handler_closes_the_server_of_datagrams():
         assert answer == b"x"
         thread.join(20)
         assert not thread.is_alive()
+
+
+def answer_at_length(connection):
+    connection.recv(2)
+    connection.sendall(b"x" * 200_000)
+
+
+def serve_at_length(test, model):
+    with sockets.Server("tcp://127.0.0.1:0", answer_at_length, model=model) as server:
+        test.say(server.address)
+        server.serve()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_urgent_data_that_nobody_reads_destroys_no_answer(fork, model):
+    server = fork(serve_at_length, model)
+    with sockets.connect(server.hear(), 20) as client:
+        client.settimeout(20)
+        client.send(b"hi")
+        client.send(b"!", socket.MSG_OOB)
+        # All of it is here, or on its way, when the server has closed its side.
+        while not client.recv(200_000, socket.MSG_PEEK):
+            pass
+        os.kill(server.pid, signal.SIGTERM)
+        assert server.end() == 0
+        came = 0
+        while more := client.recv(1000):
+            came += len(more)
+    assert came == 200_000
