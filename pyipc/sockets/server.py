@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
 from _socket import AF_UNIX
-from _thread import get_native_id
 from errno import EBADF
 
 from .. import _deadline
 from ..errors import ClosedError
-from ..signals import handling
 from ._access import Access
 from ._loop import Bell, Loop
 from ._model import Job
+from ._sigterm import heeding_signals
 from .addresses import absolute
 from .listening import Listener, listen
 from .record import Served
@@ -138,7 +137,7 @@ class Server:
                 self._handover = Handover(handover, save)
             self.listeners = _listeners(address, mode, access.asks, self._handover)
             self._inherit()
-            self._addresses = [str(listener.address) for listener in self.listeners]
+            self._addresses = [listener.address for listener in self.listeners]
             self._bell = Bell()
             self._model: Model = make(
                 Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
@@ -184,16 +183,7 @@ class Server:
         if self._served or self._bell is None:
             raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
-        # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
-        if get_native_id() == os.getpid():
-            with handling(SIGTERM, self._on_sigterm):
-                before = self._bell.ring_at_signals()
-                try:
-                    self._serve()
-                finally:
-                    set_wakeup_fd(before)
-        else:
-            self._serve()
+        heeding_signals(self._bell, self._on_sigterm, self._serve)
 
     def _serve(self) -> None:
         assert self._bell is not None
