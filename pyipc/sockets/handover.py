@@ -336,7 +336,7 @@ class Handover:
             if listener._bound is not None:
                 path = listener._bound.absolute
                 descriptors.append(listener._bound)
-            told.append({"asked": listener._asked, "address": absolute(str(listener.address)), "path": path})
+            told.append({"asked": listener._asked, "address": absolute(listener.address), "path": path})
         if state is not None:
             descriptors.append(state)
         offer = json.dumps({"listeners": told, "state": state is not None})
