@@ -377,11 +377,15 @@ def _model(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[
         from ._children import Forks
 
         return Forks, concurrency or _SERVED_AT_ONCE
-    if name in ("prefork", "dispatch"):
-        from ._workers import Dispatch, Prefork
+    processors = len(os.sched_getaffinity(0))
+    if name == "prefork":
+        from ._prefork import Prefork
 
-        most = concurrency or len(os.sched_getaffinity(0))
-        return Prefork if name == "prefork" else Dispatch, most
+        return Prefork, concurrency or processors
+    if name == "dispatch":
+        from ._dispatch import Dispatch
+
+        return Dispatch, concurrency or processors
     raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')
 
 
