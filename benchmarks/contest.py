@@ -51,6 +51,7 @@ class Row(NamedTuple):
     calls: int = 1  # what one operation of the programs is divided by
     least_rounds: int = 0
     pinned: bool = True
+    chapter: str = ""  # the folder that it is from
 
 
 def python(name: str, module: str, needs: str, *, how: str = "work", **environment: str) -> Contestant:

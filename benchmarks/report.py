@@ -16,6 +16,7 @@ def judge(row: Row, measured: Measured) -> dict[str, Any]:
     series = measured.series
     return {
         "id": row.id,
+        "chapter": row.chapter,
         "title": row.title,
         "contestants": {
             name: {
@@ -87,7 +88,7 @@ def markdown(report: dict[str, Any]) -> str:
     for row in report["rows"]:
         lines += ["", f"## {row['id']}: {row['title']}", ""]
         lines += ["| | median | min–max | pyipc ÷ it |", "|---|--:|--:|--:|"]
-        lines += [_line(name, figures) for name, figures in row["contestants"].items()]
+        lines += [line(name, figures) for name, figures in row["contestants"].items()]
         lines += [f"\n**{name} failed: {why}**" for name, why in row["failures"].items()]
     return "\n".join(lines) + "\n"
 
@@ -113,7 +114,7 @@ def _verdict(bound: dict[str, Any]) -> str:
     return "**not met**" + (", but within the spread" if bound["found"]["min"] <= bound["most"] else "")
 
 
-def _line(name: str, figures: dict[str, Any]) -> str:
+def line(name: str, figures: dict[str, Any]) -> str:
     ratio = "" if figures["ratio"] is None else _range(figures["ratio"], _ratio)
     least, most = duration(figures["min"]), duration(figures["max"])
     return f"| {name} | {duration(figures['median'])} | {least} – {most} | {ratio} |"

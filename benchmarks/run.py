@@ -77,7 +77,11 @@ def arguments() -> argparse.Namespace:
 
 
 def chosen(scratch: Path, only: Optional[str]) -> list[Row]:
-    rows = [row for chapter in CHAPTERS for row in chapter.rows(scratch)]
+    rows = [
+        row._replace(chapter=chapter.__name__.partition(".")[0])
+        for chapter in CHAPTERS
+        for row in chapter.rows(scratch)
+    ]
     if only is None:
         return rows
     found = [row for row in rows if row.id.startswith(tuple(only.split(",")))]

@@ -64,6 +64,46 @@ def start(function: Callable[..., Any], *arguments: Any, patience_ns: int = _RET
         raise
 
 
+def start_bare(born: dict[str, int], function: Callable[..., Any], *arguments: Any) -> None:
+    """The same without a handle, and once: the child's pid and a pidfd of it are put into *born*.
+
+    Whatever is raised, what is there is the caller's to `abandon`. For those who fork all the time: after a
+    fork, each page that is written costs a fault, and a handle is on many. So they `flush()` themselves, too,
+    when something may have been written.
+    """
+    parent = os.getpid()
+    try:
+        any(map(born.__setitem__, ("pid",), iter(os.fork, None)))  # one step, as above
+        if not born["pid"]:
+            _run(function, arguments)
+        any(map(born.__setitem__, ("pidfd",), map(os.pidfd_open, (born["pid"],))))
+    except BaseException as problem:  # a signal handler's too
+        if os.getpid() != parent:
+            die()
+        if isinstance(problem, BlockingIOError) and problem.errno == EAGAIN and not born:
+            raise _no_room() from problem
+        raise
+
+
+def abandon(born: dict[str, int]) -> None:
+    """Kill, reap and forget it; again, if that was interrupted."""
+    close_pidfd(born)
+    if "pid" in born:
+        try:
+            if os.waitpid(born["pid"], os.WNOHANG)[0] == 0:  # else another may have its pid by now
+                os.kill(born["pid"], SIGKILL)
+                os.waitpid(born["pid"], 0)
+        except ChildProcessError:
+            pass  # reaped, the first time
+        del born["pid"]
+
+
+def close_pidfd(born: dict[str, int]) -> None:
+    """Close it, once: in one step of the interpreter."""
+    if "pidfd" in born:
+        any(map(os.close, map(born.pop, ("pidfd",))))
+
+
 def adopt(child: Child, pid: int) -> None:
     """Let the handle be that of a child that was forked."""
     child.pid = pid

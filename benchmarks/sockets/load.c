@@ -4,6 +4,7 @@
  *   load serial|fork|prefork   serves them; prints its port, ends with SIGTERM, its children with it
  */
 
+#define _GNU_SOURCE /* accept4() */
 #include <arpa/inet.h>
 #include <pthread.h>
 #include <signal.h>

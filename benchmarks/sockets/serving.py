@@ -6,8 +6,6 @@ A module has `serve(model, say)` which makes a server, calls `say` with its port
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 
 SIZE = 16
@@ -33,6 +31,10 @@ def rows(words):
 
     def row(model):
         def generator():
+            # Not above: what a server has imported costs each of its forks, and socketserver's do this.
+            import signal
+            import subprocess
+
             command = [*words, model]
             with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as server:
                 port = server.stdout.readline().strip().decode()

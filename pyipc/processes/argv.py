@@ -25,8 +25,8 @@ def sources(arguments: Iterable[Source] | None = None, *, commands: bool = False
     commands started ahead.
 
     Args:
-        arguments: Paths; "-" is standard input; `Command`s and pipelines, whose output is read. None: those
-            of the program (`sys.argv`). If there are none, standard input.
+        arguments: Paths; "-" is standard input; `Command` objects and pipelines, whose output is read. None:
+            those of the program (`sys.argv`). If there are none, standard input.
         commands: Let words that end with "|" be commands: split as a shell would split them, but no shell
             runs. Else they are paths, too. Whoever gives such a word can do what this program may.
 

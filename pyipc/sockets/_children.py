@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from _signal import SIGPIPE
-from errno import EAGAIN, EPIPE, EREMOTEIO
+import os
+from _signal import SIGKILL, SIGPIPE, pidfd_send_signal
+from errno import EAGAIN, ECHILD, EPIPE, EREMOTEIO
+from functools import partial
 from time import monotonic_ns
 
 from .. import _fork
-from ..errors import IPCError, PeerGoneError, ProgramFailedError
+from .._exit import Exit
+from ..errors import IPCError, PeerGoneError, ProgramFailedError, error
 from . import _ending
 from ._model import Job, Model
 
@@ -16,8 +19,9 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any
 
-    from .._exit import Exit
+    from .._descriptor import HasNumber
     from .._spawn import Child
+    from ._loop import Loop
     from .record import Served
 
 _CLIENT_GONE = 128 + SIGPIPE  # as shells have it
@@ -41,13 +45,13 @@ class _Children(Model):
             else:
                 _ending.finish(connection)
                 served.end(problem)
-                self.job.tell(served)
+                self.tell(served)
             return
         self._lacking = 0
-        self.loop.watch(child, lambda: self._ended(served))
+        self.loop.watch(child, partial(self._ended, served))
 
-    def _start(self, served: Served, connection: socket) -> Child:
-        """Start it, and `take` it."""
+    def _start(self, served: Served, connection: socket) -> HasNumber:
+        """Start it, and `take` it; what tells of its end."""
         raise NotImplementedError  # each kind has its own
 
     def _is_patient(self) -> bool:
@@ -69,14 +73,36 @@ class _Children(Model):
 
 
 class Forks(_Children):
-    """A child of fork(2) for each."""
+    """A child of fork(2) for each, by its pid and a pidfd.
 
-    def _start(self, served: Served, connection: socket) -> Child:
-        # Not a second's patience, with everybody waiting.
-        child = _fork.start(self._be_child, connection, patience_ns=0)
-        self.take(served, child)
+    Attributes:
+        _born: The last one, which a signal handler may have left to nobody else.
+    """
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self._born: dict[str, int] = {}
+
+    def begin(self, loop: Loop) -> None:
+        _fork.flush()
+        super().begin(loop)
+
+    def tell(self, served: Served) -> None:
+        super().tell(served)
+        if self.job.logs(served):
+            _fork.flush()  # what was written of it, and children would write again
+
+    def _start(self, served: Served, connection: socket) -> int:
+        born = self._born = {}
+        try:
+            _fork.start_bare(born, self._be_child, connection)
+            self.take(served, born)
+        except BaseException:  # a signal handler's too
+            self.active.pop(served, None)
+            _fork.abandon(born)
+            raise
         connection.close()
-        return child
+        return born["pidfd"]
 
     def _be_child(self, connection: socket) -> None:
         self.job.become_child(bool, False)
@@ -87,17 +113,24 @@ class Forks(_Children):
         except ConnectionError:
             raise SystemExit(_CLIENT_GONE) from None
         finally:
-            _ending.finish(connection)
+            _ending.finish(connection, close=False)  # which the end of this process does
 
     def _ended(self, served: Served) -> None:
-        child: Child = self.active[served]
-        self.loop.forget(child)
-        try:
-            failure = failure_of(child.wait())
-        except IPCError as problem:  # somebody else has reaped it
-            failure = problem
+        born: dict[str, int] = self.active[served]
+        if "pidfd" in born:
+            self.loop.forget(born["pidfd"])
+            _fork.close_pidfd(born)
+        failure = _reaped(born["pid"]) if "pid" in born else None  # else a handler has raised in the middle
+        born.clear()
         self.over(served, failure)
-        child.close()
+
+    def cut(self, served: Served, by: dict[str, int]) -> None:
+        if "pidfd" in by:  # else it has ended
+            pidfd_send_signal(by["pidfd"], SIGKILL)
+
+    def end(self) -> None:
+        super().end()
+        _fork.abandon(self._born)
 
 
 class Programs(_Children):
@@ -126,6 +159,22 @@ class Programs(_Children):
             failure = problem
         _ending.finish(self._connections.pop(served))
         self.over(served, failure)
+
+
+def _reaped(pid: int) -> IPCError | None:
+    """What to say of a child that has ended, now that it is."""
+    try:
+        status = os.waitpid(pid, 0)[1]
+    except ChildProcessError as problem:
+        return error(ECHILD, f"learn how the process that served it ended: {problem.strerror}")
+    return failure_of(exit_of(pid, status)) if status else None
+
+
+def exit_of(pid: int, status: int) -> Exit:
+    """What a status of wait(2) says."""
+    if os.WIFSIGNALED(status):
+        return Exit(pid, 0, os.WTERMSIG(status), os.WCOREDUMP(status))
+    return Exit(pid, os.WEXITSTATUS(status), 0, False)
 
 
 def failure_of(how: Exit) -> IPCError | None:

@@ -11,6 +11,7 @@ from struct import unpack_from
 from time import monotonic_ns
 
 from . import _ending
+from .listening import family_of
 from .record import Served
 
 TYPE_CHECKING = False
@@ -124,7 +125,7 @@ class Door:
                 raise
             # Other errors are those of a connection that broke before it was here: its loss.
             return problem.errno != EAGAIN
-        served = Served(listener.family, where)
+        served = Served(family_of(listener), where)
         refused = self._refuses and self._refuses(connection)
         if refused:
             _ending.finish(connection)

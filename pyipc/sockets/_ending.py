@@ -15,24 +15,26 @@ _MOST_PIECES = 64  # of what nobody has read
 _NOTHING = bytes(4)
 
 
-def finish(connection: socket) -> None:
+def finish(connection: socket, *, close: bool = True) -> None:
     """Close it, so that what was written arrives, though some of what came was not read.
 
     The kernel answers close(2) with a reset while there is something unread, and a reset destroys what
     the peer has not read yet.
     """
-    if connection.fileno() < 0:
+    number = connection.fileno()
+    if number < 0:
         return  # its handler has closed it, or given it away
     try:
         connection.shutdown(SHUT_WR)
         pieces = 0
         # To ask costs less than to be told of nothing by an exception.
-        while ioctl(connection, FIONREAD, _NOTHING) != _NOTHING and pieces < _MOST_PIECES:
+        while ioctl(number, FIONREAD, _NOTHING) != _NOTHING and pieces < _MOST_PIECES:
             connection.recv(_PIECE, MSG_DONTWAIT)
             pieces += 1
     except OSError:
         pass  # the peer has gone
-    connection.close()
+    if close:
+        connection.close()
 
 
 def cut(connection: socket) -> None:

@@ -35,11 +35,11 @@ class Serial(Model):
 
     def serve(self, connection: socket, served: Served) -> None:
         self.active[served] = connection
-        self._watch.begins(served, connection)
+        self._watch.now = served, connection
         try:
             failure = self.job.call(connection)
         finally:
-            self._watch.ends()
+            self._watch.now = None
             del self.active[served]
         served.end(failure)
         self.job.tell(served)
@@ -65,21 +65,18 @@ class _Watch:
 
     By a thread, as the one that serves is in somebody else's function. It sleeps no longer than a
     connection may take, so that nobody has to wake it when one begins.
+
+    Attributes:
+        now: That one, or None.
     """
 
     def __init__(self, timeout: int | None) -> None:
         self._timeout = timeout
         self._all = _deadline.FOREVER
-        self._now: tuple[Served, socket] | None = None
+        self.now: tuple[Served, socket] | None = None
         self._bell: Any = allocate_lock()
         self._bell.acquire()
         self._runs = self._ended = False
-
-    def begins(self, served: Served, connection: socket) -> None:
-        self._now = served, connection
-
-    def ends(self) -> None:
-        self._now = None
 
     def all_until(self, deadline: int) -> None:
         """Whatever is served then is cut."""
@@ -115,7 +112,7 @@ class _Watch:
     def _look(self) -> None:
         while not self._ended:
             now = monotonic_ns()
-            one = self._now
+            one = self.now
             until = self._all
             if one is not None and self._timeout is not None:
                 until = min(until, one[0].begun + self._timeout)

@@ -77,10 +77,15 @@ class Job:
 
     def tell(self, served: Served) -> None:
         """Tell who keeps the log."""
-        try:
-            self.log(served)
-        except Exception:  # whatever it is, the server goes on
-            print_exception()
+        if self.logs(served):
+            try:
+                self.log(served)
+            except Exception:  # whatever it is, the server goes on
+                print_exception()
+
+    def logs(self, served: Served) -> bool:
+        """Whether there is anything to tell."""
+        return self.log is not complain or served.failure is not None
 
     def call(self, connection: socket) -> Exception | None:
         """Let the handler serve it; what it raised."""
@@ -114,7 +119,7 @@ class Model:
         """Begin to serve."""
         self.loop = loop
         job = self.job
-        self.door = Door(loop, job.listeners, job.access, job.most_silent, self.serve, job.tell, self.events)
+        self.door = Door(loop, job.listeners, job.access, job.most_silent, self.serve, self.tell, self.events)
         self.door.open()
 
     def serve(self, connection: socket, served: Served) -> None:
@@ -168,8 +173,12 @@ class Model:
         """It has been served."""
         del self.active[served]
         served.end(failure)
-        self.job.tell(served)
+        self.tell(served)
         self.go_on()
+
+    def tell(self, served: Served) -> None:
+        """Tell who keeps the log."""
+        self.job.tell(served)
 
     def go_on(self) -> None:
         """Let in more, or go."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from mmap import mmap
 from select import EPOLLEXCLUSIVE, EPOLLIN
-from struct import pack_into, unpack_from
+from struct import Struct
 from time import monotonic_ns
 
 from .. import _fork
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from .listening import Listener
 
 _BOARD_ENTRY = 128
-_PEER_BYTES = _BOARD_ENTRY - 8
+_ENTRY = Struct(f"qHH{_BOARD_ENTRY - 12}s")  # since when, and whom: `Served.packed()`
+_BEGUN = Struct("q")
 
 
 class _Board:
@@ -45,22 +46,20 @@ class _Board:
         self._orders = places * _BOARD_ENTRY
 
     def begins(self, place: int, served: Served) -> None:
-        peer = os.fsencode(served.peer)[:_PEER_BYTES]
-        pack_into(f"{_PEER_BYTES}s", self._memory, place * _BOARD_ENTRY + 8, peer)
-        pack_into("q", self._memory, place * _BOARD_ENTRY, served.begun)
+        _ENTRY.pack_into(self._memory, place * _BOARD_ENTRY, served.begun, *served.packed())
 
     def ends(self, place: int) -> None:
-        pack_into("q", self._memory, place * _BOARD_ENTRY, 0)
+        _BEGUN.pack_into(self._memory, place * _BOARD_ENTRY, 0)
 
     def begun(self, place: int) -> int:
-        begun: int = unpack_from("q", self._memory, place * _BOARD_ENTRY)[0]
+        begun: int = _BEGUN.unpack_from(self._memory, place * _BOARD_ENTRY)[0]
         return begun
 
     def served(self, place: int) -> Served | None:
-        begun, peer = unpack_from(f"q{_PEER_BYTES}s", self._memory, place * _BOARD_ENTRY)
+        begun, *packed = _ENTRY.unpack_from(self._memory, place * _BOARD_ENTRY)
         if not begun:
             return None
-        served = Served(0, os.fsdecode(peer.rstrip(b"\0")))
+        served = Served.unpacked(*packed)
         served.begun = begun
         return served
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGTERM, set_wakeup_fd
+from _signal import set_wakeup_fd
 from _thread import get_native_id
 
 from ..signals import handling
@@ -11,14 +11,15 @@ from ..signals import handling
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from ._loop import Bell
 
+    Handlers = dict[int, Callable[[int, Any], object]]
 
-def heeding_signals(
-    bell: Bell, terminated: Callable[[int, object], object], serve: Callable[[], None]
-) -> None:
-    """Call *serve*; in the main thread SIGTERM calls *terminated* meanwhile, and every signal rings the bell.
+
+def heeding_signals(bell: Bell, handlers: Callable[[], Handlers], serve: Callable[[], None]) -> None:
+    """Call *serve*; in the main thread, with those handlers of signals, and every signal rings the bell.
 
     In other threads it is only called: Python handles signals in the main one.
     """
@@ -26,7 +27,7 @@ def heeding_signals(
     if get_native_id() != os.getpid():
         serve()
         return
-    with handling(SIGTERM, terminated):
+    with handling(handlers()):
         before = bell.ring_at_signals()
         try:
             serve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _signal import SIGTERM
 from _socket import IPV6_PKTINFO, IPV6_RECVPKTINFO
 from errno import EBADF, EINTR, EMSGSIZE
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_TYPE, SOCK_DGRAM, SOL_SOCKET, socket
@@ -114,7 +115,7 @@ class DatagramServer:
             raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
         bell = self._bell
-        heeding_signals(bell, self._on_sigterm, lambda: self._serve(bell))
+        heeding_signals(bell, lambda: {SIGTERM: self._on_sigterm}, lambda: self._serve(bell))
 
     def _serve(self, bell: Bell) -> None:
         loop = Loop()

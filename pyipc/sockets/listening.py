@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 from errno import EINVAL
 from socket import (
@@ -14,6 +15,7 @@ from socket import (
     SOCK_STREAM,
     SOL_SOCKET,
     SOMAXCONN,
+    getdefaulttimeout,
     socket,
 )
 
@@ -27,6 +29,9 @@ from .resolving import resolve
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+# As numbers.
+family_of, _type = _socket.socket.family.__get__, _socket.socket.type.__get__
 
 _BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
 
@@ -48,6 +53,15 @@ class Listener(socket):
             return f"unix:{os.fsdecode(self._bound.path)}"
         return text_of(self.family, SOCK_STREAM, self.getsockname())
 
+    def accept(self) -> tuple[socket, Any]:
+        """Accept a connection, and whose it is: see `socket.socket.accept`."""
+        # As there, but for the names of its family and type, looked up at each connection.
+        number, where = self._accept()  # type: ignore[attr-defined]  # of the C type
+        connection = socket(family_of(self), _type(self), 0, number)
+        if getdefaulttimeout() is None and self.gettimeout():
+            connection.setblocking(True)
+        return connection, where
+
     def close(self) -> None:
         """Close it, and remove its path.
 
@@ -68,10 +82,8 @@ class Listener(socket):
         super().close()
 
     def _let_go_in_child(self) -> None:
-        """Of a process that was forked: close it; the path is its parent's."""
-        super().close()
-        if self._bound is not None:
-            self._bound.remove()  # which only lets go, here
+        """Of a process that was forked, and ends before long: close it, and nothing else."""
+        _socket.socket.close(self)
 
     def _unbind(self) -> None:
         """Leave the path to somebody else, who has the socket too."""

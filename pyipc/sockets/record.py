@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from _socket import SOCK_STREAM
+from _socket import AF_UNIX, SOCK_STREAM
+from os import fsencode
 from time import monotonic_ns
 
 from .addresses import text_of
@@ -31,17 +32,32 @@ class Served:
         self.seconds = 0.0
         self.failure: BaseException | None = None
 
+    def packed(self) -> tuple[int, int, bytes]:
+        """Whose it is, for memory of a fixed size."""
+        if self._family == AF_UNIX:
+            return AF_UNIX, 0, fsencode(self._where)
+        return self._family, self._where[1], self._where[0].encode()
+
+    @classmethod
+    def unpacked(cls, family: int, port: int, name: bytes) -> Served:
+        """The same, somewhere else."""
+        if family != AF_UNIX:
+            return cls(family, (name.rstrip(b"\0").decode(), port))
+        where = name[:1] + name[1:].rstrip(b"\0")  # the first byte of an abstract one is NUL
+        return cls(family, b"" if where == b"\0" else where)
+
     @property
     def peer(self) -> str:
-        """The client's address: "tcp://host:port"; "unix:" for Unix clients, which have none as a rule."""
-        if isinstance(self._where, str) and not self._family:
-            return self._where  # as text already
+        """The client's address: "tcp://host:port"; "unix:" of Unix clients, as a rule; "" of no client."""
+        if not self._family:
+            return ""
         return text_of(self._family, SOCK_STREAM, self._where)
 
     def end(self, failure: BaseException | None = None) -> None:
         """It is over."""
         self.seconds = (monotonic_ns() - self.begun) / 1e9
-        self.failure = self.failure or failure
+        if self.failure is None:
+            self.failure = failure
 
     def __repr__(self) -> str:
         how = "" if self.failure is None else f", {self.failure!r}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGINT, SIGTERM, set_wakeup_fd, signal
+from _signal import SIGINT, SIGTERM, default_int_handler, getsignal, set_wakeup_fd, signal
 from _socket import AF_UNIX
 from errno import EBADF
 
@@ -120,7 +120,10 @@ class Server:
         access = Access(allow, allow_groups)
         self._pid = os.getpid()
         self._drain = drain
-        self._stops = 0
+        self._stops = self._terms = 0
+        self._handles = self._interrupted = False
+        self._at_sigint: Any = None
+        self._first: Callable[[], object] = bool
         self._until = _deadline.FOREVER  # when all is to have ended
         self._over = self._served = self._leaving = False
         self._bell: Bell | None = None
@@ -183,7 +186,7 @@ class Server:
         if self._served or self._bell is None:
             raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
-        heeding_signals(self._bell, self._on_sigterm, self._serve)
+        heeding_signals(self._bell, self._handlers, self._serve)
 
     def _serve(self) -> None:
         assert self._bell is not None
@@ -263,6 +266,8 @@ class Server:
     def _told(self) -> None:
         assert self._bell is not None
         self._bell.hear()
+        if self._interrupted:
+            raise KeyboardInterrupt
         if self._stops > 1:
             self._end()
         elif self._stops:
@@ -297,27 +302,45 @@ class Server:
 
     # ---- processes ----
 
+    def _handlers(self) -> dict[int, Callable[[int, Any], object]]:
+        """What signals mean while we serve, here and in children that live too short for their own."""
+        self._at_sigint = getsignal(SIGINT)
+        handlers: dict[int, Callable[[int, Any], object]] = {SIGTERM: self._on_sigterm}
+        if callable(self._at_sigint):  # else somebody ignores it, or C handles it
+            handlers[SIGINT] = self._on_sigint
+        self._handles = True
+        return handlers
+
     def _on_sigterm(self, number: int, frame: object) -> None:
-        if os.getpid() == self._pid:  # else a child so young that it has no handler of its own yet
+        if os.getpid() == self._pid:
             self.stop()
+        else:
+            self._on_sigterm_in_child()
+
+    def _on_sigint(self, number: int, frame: Any) -> None:
+        # A terminal's is for all of us, and our children end when we end them.
+        if os.getpid() == self._pid and callable(self._at_sigint):
+            # What it raises is lost if some __del__ is running just now: `_told` raises it again.
+            self._interrupted = self._at_sigint is default_int_handler
+            self._at_sigint(number, frame)
+
+    def _on_sigterm_in_child(self) -> None:
+        """It may be meant for all of us: once it is not for a child, which has a connection to serve."""
+        self._terms += 1
+        if self._terms > 1:
+            os._exit(_ENDED_BY_SIGTERM)
+        self._first()
 
     def _become_child(self, first: Callable[[], object], stays: bool) -> None:
-        """What SIGTERM calls at first, which may be meant for all of us; and what one that stays gives up."""
-        times = 0
-
-        def term(number: int, frame: object) -> None:
-            nonlocal times
-            times += 1
-            if times > 1:
-                os._exit(_ENDED_BY_SIGTERM)
-            first()
-
-        signal(SIGTERM, term)
-        signal(SIGINT, _ignore)
-        set_wakeup_fd(-1)  # our parent's
+        """What SIGTERM calls at first; and what one that stays gives up."""
+        self._first = first
+        if not self._handles:  # we serve in another thread than the main one, which it is in the child
+            signal(SIGTERM, self._on_sigterm)
+            signal(SIGINT, _ignore)
         if self._handover is not None:
             self._handover.forget_in_child()
         if stays:
+            set_wakeup_fd(-1)  # our parent's, whom a short life may wake in vain
             self._loop.close()
             assert self._bell is not None
             self._bell.close()

@@ -15,6 +15,14 @@ TOP = Path(__file__).resolve().parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
+NEEDS = {
+    "SemaphoreSet": "sysv.atomic_operations",
+    "channels": "channels",
+    "posix.MessageQueue": "posix.message_queues",
+    r"sync\.R?Lock|from pyipc\.sync": "sync.locks",
+    r"sync\.Counter": "sync.counters",
+}
+
 
 def blocks():
     """The code blocks, each named by its page and line."""
@@ -29,12 +37,9 @@ def blocks():
 
 @pytest.mark.parametrize("code", blocks())
 def test_a_documented_example_runs_without_a_warning(code, tmp_path):
-    if "SemaphoreSet" in code and not pyipc.capabilities()["sysv.atomic_operations"]:
-        pytest.skip("the fallback has no atomic operations")
-    if "channels" in code and not pyipc.capabilities()["channels"]:
-        pytest.skip("the fallback has no channels")
-    if "posix.MessageQueue" in code and not pyipc.capabilities()["posix.message_queues"]:
-        pytest.skip("the fallback has no POSIX queues without posix_ipc")
+    for what, capability in NEEDS.items():
+        if re.search(what, code) and not pyipc.capabilities()[capability]:
+            pytest.skip(f"the {pyipc.backend()} backend has no {capability}")
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")

@@ -238,3 +238,39 @@ def test_addresses_are_undone_if_one_of_them_cannot_be_had(tmp_path):
             sockets.Server([f"unix:{tmp_path}/2", f"unix:{tmp_path}/1"], echo)
         assert [path.name for path in tmp_path.iterdir()] == ["1"]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_within_a_destructor_is_not_lost(child):
+    """What is raised there, Python prints and forgets."""
+
+    def program(say, hear):
+        import os
+        import signal
+        import sys
+
+        from pyipc import sockets
+
+        class Dropped:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGINT)
+                for _ in range(1000):  # here Python looks whether there are signals
+                    pass
+
+        sys.unraisablehook = lambda what: say(what.exc_type.__name__)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with sockets.Server(
+            "tcp://127.0.0.1:0", lambda connection: None, model="fork", log=lambda served: Dropped() and None
+        ) as server:
+            say(server.address)
+            try:
+                server.serve()
+            except KeyboardInterrupt:
+                say("ended")
+
+    other = child(program, measured=False)
+    with sockets.connect(other.hear(), 20) as client:
+        client.settimeout(20)
+        assert client.recv(1) == b""
+    assert other.hear() == "KeyboardInterrupt"
+    assert other.hear() == "ended"
+    assert other.end() == 0
