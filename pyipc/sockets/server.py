@@ -231,7 +231,7 @@ class Server:
                 self._model.told(self._stops)
             self._bell.ring()
 
-    def exec_successor(self, *words: str, env: Mapping[str, str] | None = None) -> None:
+    def exec_successor(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         """Serve those who are connected, then let this process become another program (execve(2)).
 
         It gets the listeners as systemd would give them: descriptors 3, 4 and so on, in the order of
@@ -243,7 +243,8 @@ class Server:
         called meanwhile.
 
         Args:
-            words: The program, looked for in the PATH, and its arguments.
+            program: Its path, or a name that is looked for in the PATH.
+            arguments: What comes after its name.
             env: Its environment; None is ours.
 
         Raises:
@@ -256,8 +257,8 @@ class Server:
         from ._exec import become, find
 
         environment = dict(os.environ if env is None else env)
-        program = find(words[0], environment)
-        self._next = lambda: become(program, words, environment, self.listeners, self._save)
+        path, words = find(program, environment), (program, *arguments)
+        self._next = lambda: become(path, words, environment, self.listeners, self._save)
         if self._bell is not None:
             if self._served:
                 self._model.told(1)
