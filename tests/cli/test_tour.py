@@ -150,6 +150,11 @@ def fake_perl(tmp_path):
     return make
 
 
+def before_others(path):
+    """A PYTHONPATH on which what is there hides what is elsewhere."""
+    return os.pathsep.join([os.fspath(path), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def steps(ran):
     return [step for stop in json.loads(ran.stdout)["stops"] for step in stop["steps"]]
 
@@ -221,14 +226,14 @@ def test_without_perl_a_second_python_takes_its_part(tour, tmp_path):
 @pytest.mark.needs("sysv.segment_views")
 def test_without_numpy_the_view_is_a_memoryview(tour, tmp_path):
     (tmp_path / "numpy.py").write_text("raise ImportError('numpy is not installed')\n")
-    ran = tour("sysv", "memory", "--json", PYTHONPATH=os.fspath(tmp_path))
+    ran = tour("sysv", "memory", "--json", PYTHONPATH=before_others(tmp_path))
     assert statuses(ran) == expected(["sysv", "memory"])
     assert "python: a memoryview of 1000 numbers" in ran.stdout
 
 
 def test_posix_ipc_is_needed_by_the_fallback_alone(tour, tmp_path):
     (tmp_path / "posix_ipc.py").write_text("raise ImportError('posix_ipc is not installed')\n")
-    ran = tour("posix", "--json", PYTHONPATH=os.fspath(tmp_path))
+    ran = tour("posix", "--json", PYTHONPATH=before_others(tmp_path))
     assert ran.returncode == 0
     lacking = [name for name, status in statuses(ran).items() if status == "skipped"]
     need = ["A semaphore by its name", "The most urgent first", "Told of a message"]
