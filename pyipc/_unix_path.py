@@ -235,14 +235,10 @@ def remove_dead(path: Path, *, timeout: float | None = 5.0) -> None:
     raw, folder, name = _split(path)
     doing = f"remove {os.fspath(path)!r}"
     try:
-        with (
-            _open(folder, _FOLDER) as directory,
-            _Lock(directory, folder, timeout),
-            _open(raw, _NODE) as node,
-        ):
+        with _open(folder, _FOLDER) as where, _Lock(where, folder, timeout), _open(raw, _NODE) as node:
             _check_dead(node, doing)
-            if _is_at(node, directory, name):
-                os.unlink(name, dir_fd=directory.fileno())
+            if _is_at(node, where, name):
+                os.unlink(name, dir_fd=where.fileno())
     except OSError as problem:
         if isinstance(problem, IPCError):
             raise

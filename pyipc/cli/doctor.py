@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from .checks import all_checks
 from .table import BOLD, DIM, GREEN, RED, YELLOW, paint
@@ -39,5 +38,5 @@ def run(arguments: Namespace) -> int:
                 + f": {one.found}"
             )
             if one.mend:
-                print(_INDENT + paint("mend: ", DIM, sys.stdout) + one.mend)
+                print(_INDENT + paint("mend: ", DIM) + one.mend)
     return int(any(one.status == "problem" for one in findings))

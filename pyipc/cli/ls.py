@@ -22,7 +22,7 @@ KINDS = (
 _HEAD = ("KIND", "ID", "KEY", "OWNER", "MODE", "SIZE", "COUNT", "WAIT", "HOLDERS", "AGE", "STATE")
 _RIGHT = (5, 6, 7, 9)
 _CUT = 1
-_COLOURS = {IN_USE: GREEN, IDLE: YELLOW, ORPHAN: RED}
+COLOURS = {IN_USE: GREEN, IDLE: YELLOW, ORPHAN: RED}
 _MOST_HOLDERS = 3
 
 
@@ -62,7 +62,7 @@ def print_table(objects: Sequence[Found]) -> None:
         [_row(found) for found in objects],
         right=_RIGHT,
         cut=_CUT,
-        colours=[_COLOURS[found.verdict] for found in objects],
+        colours=[COLOURS[found.verdict] for found in objects],
     )
 
 

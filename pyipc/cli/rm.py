@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .objects import Found
 
-_NOTHING, _FAILED, _USAGE = 1, 1, 2
+_FAILED, _USAGE = 1, 2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -43,8 +43,8 @@ def run(arguments: Namespace) -> int:
     chosen, missing = _chosen(arguments)
     for name in missing:
         print(f"pyipc rm: there is no {name}", file=sys.stderr)
+    going = [found for found in chosen if _may_go(found, arguments.force)]
     kept = [found for found in chosen if not _may_go(found, arguments.force)]
-    going = [found for found in chosen if found not in kept]
     for found in kept:
         print(f"pyipc rm: {found.kind} {found.id} stays: {_why(found)}", file=sys.stderr)
     if not arguments.json and going:

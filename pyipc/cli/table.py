@@ -9,7 +9,7 @@ from shutil import get_terminal_size
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, TextIO
+    from typing import Any
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 
@@ -17,16 +17,15 @@ _GAP = "  "
 _LEAST = 8  # columns for what is cut
 
 
-def is_colourful(out: TextIO) -> bool:
-    """Whether colour is welcome there (no-color.org)."""
-    return (
-        out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")
-    )
+def _is_colourful() -> bool:
+    """Whether colour is welcome where we print (no-color.org)."""
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in (None, "", "dumb")
+    return wanted and sys.stdout.isatty()
 
 
-def paint(text: str, colour: str, out: TextIO | None = None) -> str:
+def paint(text: str, colour: str) -> str:
     """The text in that colour, if colour is welcome."""
-    return f"\033[{colour}m{text}\033[0m" if colour and is_colourful(out or sys.stdout) else text
+    return f"\033[{colour}m{text}\033[0m" if colour and _is_colourful() else text
 
 
 def show(

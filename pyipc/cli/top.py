@@ -12,9 +12,10 @@ import tty
 from shutil import get_terminal_size
 
 from ..errors import IPCError
+from .ls import COLOURS
 from .objects import everything
 from .objects.found import IDLE, IN_USE, ORPHAN
-from .table import age, printable, size, user
+from .table import BOLD, DIM, age, printable, size, user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _COLUMNS = (
     ("STATE", 7, False),
 )
 _SORTS = ("kind", "size", "count", "rate", "age", "state")
-_COLOURS = {IN_USE: "32", IDLE: "33", ORPHAN: "31"}
+_SELECTED = "7"  # in reverse
 _ENTER, _LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"
 _KEY = re.compile(r"\033[\[O][A-D]|.", re.DOTALL)
 _ARROWS = {"\033[A": "up", "\033[B": "down", "\033OA": "up", "\033OB": "down"}
@@ -190,15 +191,15 @@ class Screen:
         rows = self._view.rows
         self._chosen = max(0, min(self._chosen, len(rows) - 1))
         self._top = max(min(self._top, self._chosen), self._chosen - room + 1)
-        out = ["\033[H", self._line(self._summary(), columns), self._line(self._status(), columns, "2")]
-        out.append(self._line(_aligned([name for name, _, _ in _COLUMNS], columns), columns, "1"))
+        out = ["\033[H", self._line(self._summary(), columns), self._line(self._status(), columns, DIM)]
+        out.append(self._line(_aligned([name for name, _, _ in _COLUMNS], columns), columns, BOLD))
         for place in range(self._top, self._top + room):
             if place >= len(rows):
                 out.append("\033[K\n")
                 continue
-            colour = "7" if place == self._chosen else _COLOURS[rows[place].verdict]
+            colour = _SELECTED if place == self._chosen else COLOURS[rows[place].verdict]
             out.append(self._line(_aligned(self._view.cells(rows[place]), columns), columns, colour))
-        out.append(self._line(_HELP, columns, "2").rstrip("\n"))
+        out.append(self._line(_HELP, columns, DIM).rstrip("\n"))
         sys.stdout.write("".join(out))
         sys.stdout.flush()
 

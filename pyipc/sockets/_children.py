@@ -143,8 +143,13 @@ class Programs(_Children):
     def _start(self, served: Served, connection: socket) -> Child:
         connection.setblocking(True)  # if there is a socket.setdefaulttimeout()
         running = self.job.handler.start(connection, output=connection)
-        self._connections[served] = connection  # programs do not end it as they should
-        self.take(served, running)
+        try:
+            self._connections[served] = connection  # programs do not end it as they should
+            self.take(served, running)
+        except BaseException:  # a signal handler's: nobody would end it
+            if served not in self.active:
+                running.kill()
+            raise
         child: Child = running.children[-1]
         return child
 

@@ -11,7 +11,7 @@ from fcntl import F_DUPFD_CLOEXEC, fcntl
 from .. import _fork
 from ..errors import error
 from ._state import arrived, saved
-from .activation import activated
+from .activation import FIRST, activated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ._state import Save
     from .listening import Listener
 
-_FIRST = 3  # SD_LISTEN_FDS_START
 _STATE = "state"  # the name of its descriptor
 _NOT_TRUE_ANY_MORE = ("LISTEN_PIDFDID",)  # of newer systemd
 
@@ -90,7 +89,7 @@ class _Placed:
 
     def __init__(self, given: Sequence[HasNumber]) -> None:
         self._given = given
-        self._targets = range(_FIRST, _FIRST + len(given))
+        self._targets = range(FIRST, FIRST + len(given))
         self._before: dict[int, tuple[int, bool]] = {}
 
     def __enter__(self) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from .._descriptor import HasNumber
 
-_FIRST = 3  # SD_LISTEN_FDS_START
+FIRST = 3  # SD_LISTEN_FDS_START
 
 # What `listen()` has taken: their owners close them, and the kernel gives the numbers to others.
 _taken: set[int] = set()
@@ -42,7 +42,7 @@ def activated() -> list[tuple[str, int]]:
         return []
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
     found = []
-    for place, number in enumerate(range(_FIRST, _FIRST + min(count, os.sysconf("SC_OPEN_MAX")))):
+    for place, number in enumerate(range(FIRST, FIRST + min(count, os.sysconf("SC_OPEN_MAX")))):
         if number in _taken:
             continue
         try:

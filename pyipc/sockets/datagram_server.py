@@ -6,17 +6,16 @@ import os
 from _signal import SIGTERM
 from _socket import IPV6_PKTINFO, IPV6_RECVPKTINFO
 from _thread import allocate_lock, get_ident
-from errno import EINTR, EMSGSIZE
+from errno import EBADF, EINTR, EMSGSIZE
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_TYPE, SOCK_DGRAM, SOL_SOCKET, socket
 from struct import Struct
-from threading import current_thread, main_thread
 
 from .. import _deadline
 from .._backend import ops
 from ..errors import ClosedError, error, limit_error
-from ..signals import handling
 from ._loop import Bell, Loop
 from ._model import print_exception
+from ._sigterm import heeding_signals
 from .addresses import address_of, text_of
 from .datagrams import bind
 
@@ -56,6 +55,9 @@ class DatagramServer:
         drain: How many seconds the datagrams that had come have, once `stop()` was called.
         log: Called with where a datagram was from, and with the exception, if it could not be served.
             Without it they are printed to `sys.stderr`.
+
+    Attributes:
+        socket: The socket.
 
     Raises:
         AlreadyExistsError: Somebody has this port; and whatever else `bind()` raises.
@@ -114,25 +116,19 @@ class DatagramServer:
             ClosedError: The server was closed, or has served before.
         """
         if self._served or self._bell is None:
-            raise ClosedError(9, "the server has served, or was closed")
+            raise ClosedError(EBADF, "the server has served, or was closed")
         self._served = True
         self._pid = os.getpid()
+        bell = self._bell
         self._serving.acquire()
         try:
             self._serves_in = get_ident()
-            self._serve_by_signals(self._bell)
+            heeding_signals(bell, lambda: {SIGTERM: self._on_sigterm}, lambda: self._serve(bell))
         finally:
             self._serves_in = None
             self._serving.release()
             if self._closes:
                 self.close()
-
-    def _serve_by_signals(self, bell: Bell) -> None:
-        if current_thread() is main_thread():
-            with handling(SIGTERM, self._on_sigterm):
-                self._serve(bell)
-        else:
-            self._serve(bell)
 
     def _serve(self, bell: Bell) -> None:
         loop = Loop()

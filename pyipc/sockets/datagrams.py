@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST
 from socket import (
     AF_INET,
     AF_INET6,
@@ -16,7 +15,8 @@ from socket import (
 )
 
 from .. import _deadline
-from ..errors import error
+from ..errors import IPCError
+from ._binding import at_first, everywhere, refused
 from ._groups import Interface, is_group, join, send_by
 from .addresses import Address
 from .resolving import resolve
@@ -25,7 +25,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ..errors import IPCError
     from .resolving import Found
 
 
@@ -53,16 +52,11 @@ def bind(address: str, *, interface: str | None = None, timeout: float | None = 
     doing = f"bind to {address}"
     which = Interface(interface, doing)
     found = _found(address, timeout, doing, passive=True)
-    if not Address(address).host:
-        return _bind_everywhere(dict(found), which, doing)
-    problem: IPCError | None = None
-    for family, where in sorted(found, key=lambda one: one[0] != AF_INET):
-        try:
-            return _bind(family, where, which, doing)
-        except OSError as one:
-            problem = problem or _refused(one, doing)
-    assert problem is not None  # nothing found would have been raised
-    raise problem
+
+    def make(family: int, where: Any, both: bool = False) -> socket:
+        return _bind(family, where, which, doing, both)
+
+    return at_first(found, make) if Address(address).host else everywhere(found, make)
 
 
 def sender(
@@ -107,11 +101,10 @@ def sender(
             sock.setsockopt(SOL_SOCKET, SO_BROADCAST, 1)
         sock.connect(where)
         return sock
-    except OSError as problem:
+    except BaseException as problem:  # a signal handler's too
         sock.close()
-        raise _refused(problem, doing) from problem
-    except BaseException:  # a wrong interface; a signal handler's
-        sock.close()
+        if isinstance(problem, OSError) and not isinstance(problem, IPCError):
+            raise refused(problem, doing) from problem
         raise
 
 
@@ -130,17 +123,7 @@ def _at(family: int, where: Any, which: Interface) -> Any:
     return where
 
 
-def _bind_everywhere(found: dict[int, Any], which: Interface, doing: str) -> socket:
-    if AF_INET6 in found:
-        try:
-            return _bind(AF_INET6, found[AF_INET6], which, doing, both=True)
-        except OSError as problem:
-            if problem.errno not in (EAFNOSUPPORT, EADDRNOTAVAIL) or AF_INET not in found:
-                raise
-    return _bind(AF_INET, found[AF_INET], which, doing)
-
-
-def _bind(family: int, where: Any, which: Interface, doing: str, both: bool = False) -> socket:
+def _bind(family: int, where: Any, which: Interface, doing: str, both: bool) -> socket:
     where = _at(family, where, which)
     sock: socket | None = None
     try:
@@ -158,11 +141,6 @@ def _bind(family: int, where: Any, which: Interface, doing: str, both: bool = Fa
     except BaseException as problem:  # a signal handler's too
         if sock is not None:
             sock.close()
-        if isinstance(problem, OSError):
-            raise _refused(problem, doing) from problem
+        if isinstance(problem, OSError) and not isinstance(problem, IPCError):
+            raise refused(problem, doing) from problem
         raise
-
-
-def _refused(problem: OSError, doing: str) -> IPCError:
-    number = problem.errno or 0
-    return error(EEXIST if number == EADDRINUSE else number, doing)

@@ -40,7 +40,7 @@ _ANY_VERSION = b"pyipc hand-over "
 _SERVING = b"serving"  # and then a byte for each listener that it has taken
 _LONGEST_WORD = 256
 
-_MOST_LISTENERS = 100  # with the descriptors of their paths, they fit into one message
+_BACKLOG = 100  # who may wait while another is at it
 _ANSWER_NS = 1_000_000_000  # how long somebody may be connected, and not say what for
 _MOST_ASKING = 8  # of such at once
 _PAUSE_NS = 50_000_000  # until it is tried again what there was no descriptor for
@@ -107,7 +107,7 @@ def meet(path: str) -> tuple[Control, Predecessor | None]:
 def _bind(path: str) -> Control:
     sock = socket(AF_UNIX, SOCK_SEQPACKET)
     try:
-        return Control(sock, _unix_path.bind(sock, path, backlog=_MOST_LISTENERS))
+        return Control(sock, _unix_path.bind(sock, path, backlog=_BACKLOG))
     except BaseException:  # a signal handler's too
         sock.close()
         raise
@@ -336,7 +336,7 @@ class Handover:
             if listener._bound is not None:
                 path = listener._bound.absolute
                 descriptors.append(listener._bound)
-            told.append({"asked": listener._asked, "address": absolute(str(listener.address)), "path": path})
+            told.append({"asked": listener._asked, "address": absolute(listener.address), "path": path})
         if state is not None:
             descriptors.append(state)
         offer = json.dumps({"listeners": told, "state": state is not None})

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import _socket
 import os
-from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST, EINVAL
+from errno import EINVAL
 from socket import (
-    AF_INET,
     AF_INET6,
     AF_UNIX,
     IPPROTO_IPV6,
@@ -22,6 +21,7 @@ from socket import (
 
 from .. import _deadline, _unix_path
 from ..errors import IPCError, error
+from ._binding import at_first, everywhere, refused
 from .activation import activated_number, take
 from .addresses import Address, text_of
 from .resolving import resolve
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 family_of, _type = _socket.socket.family.__get__, _socket.socket.type.__get__
 
 _BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
-_NOT_HERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # of an address that is not this machine's
 
 
 class Listener(socket):
@@ -48,7 +47,7 @@ class Listener(socket):
     _asked: str | None = None  # the address that its server was given, by which a successor asks for it
 
     @property
-    def address(self) -> str | None:
+    def address(self) -> str:
         """Where it listens, as `connect()` takes it: with the port that the kernel chose."""
         if self._bound is not None:
             return f"unix:{os.fsdecode(self._bound.path)}"
@@ -127,19 +126,12 @@ def listen(
         return _listen_at_path(where.name, backlog, mode, timeout)
     if where.kind == "abstract":
         return _listen_at(AF_UNIX, b"\0" + os.fsencode(where.name), backlog, doing)
-    if not where.host:
-        return _listen_everywhere(where, backlog, deadline, doing)
     found = resolve(where.host, where.port, SOCK_STREAM, deadline, doing, passive=True)
-    problem: IPCError | None = None
-    for family, target in sorted(found, key=lambda one: one[0] != AF_INET):
-        try:
-            return _listen_at(family, target, backlog, doing)
-        except IPCError as one:
-            if one.errno not in _NOT_HERE:
-                raise
-            problem = problem or one
-    assert problem is not None  # nothing found would have been raised
-    raise problem
+
+    def make(family: int, target: Any, both: bool = False) -> Listener:
+        return _listen_at(family, target, backlog, doing, both)
+
+    return at_first(found, make) if where.host else everywhere(found, make)
 
 
 def _listen_at_activated(name: str, doing: str) -> Listener:
@@ -163,17 +155,6 @@ def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -
         raise
 
 
-def _listen_everywhere(where: Address, backlog: int, deadline: int, doing: str) -> Listener:
-    found = dict(resolve("", where.port, SOCK_STREAM, deadline, doing, passive=True))
-    if AF_INET6 in found:
-        try:
-            return _listen_at(AF_INET6, found[AF_INET6], backlog, doing, both=True)
-        except OSError as problem:
-            if problem.errno not in _NOT_HERE or AF_INET not in found:
-                raise
-    return _listen_at(AF_INET, found[AF_INET], backlog, doing)
-
-
 def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = False) -> Listener:
     listener = _new(family, doing)
     try:
@@ -187,8 +168,7 @@ def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = 
     except BaseException as problem:  # a signal handler's too
         listener.close()
         if isinstance(problem, OSError) and not isinstance(problem, IPCError):
-            number = problem.errno or 0
-            raise error(EEXIST if number == EADDRINUSE else number, doing) from problem
+            raise refused(problem, doing) from problem
         raise
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from _signal import SIGINT, SIGTERM, default_int_handler, getsignal, set_wakeup_fd, signal
 from _socket import AF_UNIX
-from _thread import allocate_lock, get_ident, get_native_id
+from _thread import allocate_lock, get_ident
 from errno import EBADF
 
 from .. import _deadline
 from ..errors import ClosedError
-from ..signals import handling
 from ._access import Access
 from ._loop import Bell, Loop
 from ._model import Job
+from ._sigterm import heeding_signals
 from .addresses import absolute
 from .listening import Listener, listen
 from .record import Served
@@ -143,7 +143,7 @@ class Server:
                 self._handover = Handover(handover, save)
             self.listeners = _listeners(address, mode, access.asks, self._handover)
             self._inherit()
-            self._addresses = [str(listener.address) for listener in self.listeners]
+            self._addresses = [listener.address for listener in self.listeners]
             self._bell = Bell()
             self._model: Model = make(
                 Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
@@ -195,25 +195,12 @@ class Server:
         self._serving.acquire()
         try:
             self._serves_in = get_ident()
-            self._serve_by_signals()
+            heeding_signals(self._bell, self._handlers, self._serve)
         finally:
             self._serves_in = None
             self._serving.release()
             if self._closes:
                 self.close()
-
-    def _serve_by_signals(self) -> None:
-        assert self._bell is not None
-        # Not by `threading`: to import that costs each fork a third more, in what it does in the child.
-        if get_native_id() == os.getpid():
-            with handling(self._handlers()):
-                before = self._bell.ring_at_signals()
-                try:
-                    self._serve()
-                finally:
-                    set_wakeup_fd(before)
-        else:
-            self._serve()
 
     def _serve(self) -> None:
         assert self._bell is not None
@@ -258,7 +245,7 @@ class Server:
                 self._model.told(self._stops)
             self._bell.ring()
 
-    def exec_successor(self, *words: str, env: Mapping[str, str] | None = None) -> None:
+    def exec_successor(self, program: str, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         """Serve those who are connected, then let this process become another program (execve(2)).
 
         It gets the listeners as systemd would give them: descriptors 3, 4 and so on, in the order of
@@ -270,7 +257,8 @@ class Server:
         called meanwhile.
 
         Args:
-            words: The program, looked for in the PATH, and its arguments.
+            program: Its path, or a name that is looked for in the PATH.
+            arguments: What comes after its name.
             env: Its environment; None is ours.
 
         Raises:
@@ -283,8 +271,8 @@ class Server:
         from ._exec import become, find
 
         environment = dict(os.environ if env is None else env)
-        program = find(words[0], environment)
-        self._next = lambda: become(program, words, environment, self.listeners, self._save)
+        path, words = find(program, environment), (program, *arguments)
+        self._next = lambda: become(path, words, environment, self.listeners, self._save)
         if self._bell is not None:
             if self._served:
                 self._model.told(1)
@@ -438,11 +426,15 @@ def _model(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[
         from ._children import Forks
 
         return Forks, concurrency or _SERVED_AT_ONCE
-    if name in ("prefork", "dispatch"):
-        from ._workers import Dispatch, Prefork
+    processors = len(os.sched_getaffinity(0))
+    if name == "prefork":
+        from ._prefork import Prefork
 
-        most = concurrency or len(os.sched_getaffinity(0))
-        return Prefork if name == "prefork" else Dispatch, most
+        return Prefork, concurrency or processors
+    if name == "dispatch":
+        from ._dispatch import Dispatch
+
+        return Dispatch, concurrency or processors
     raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')
 
 

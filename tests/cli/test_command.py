@@ -85,7 +85,7 @@ def test_a_reader_that_goes_away_is_no_traceback():
 
 def test_without_a_standard_output_it_runs_all_the_same():
     ran = subprocess.run(
-        ["sh", "-c", 'exec "$0" -m pyipc tour >&-', sys.executable],
+        ["sh", "-c", 'exec "$0" -m pyipc tour fifos >&-', sys.executable],
         stderr=subprocess.PIPE,
         timeout=50,
         check=False,

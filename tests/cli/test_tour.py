@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import pyipc
-from pyipc.cli.tour import fds_partners, sysv, sysv_partners
+from pyipc.cli.tour import STOPS, fds_partners, sysv, sysv_partners
 from pyipc.cli.tour.partner import StepError
 from pyipc.cli.tour.second import tell, wait_for_word
 from pyipc.cli.tour.show import Terminal
@@ -85,6 +86,7 @@ WITH_PERL = (
 )
 if os.uname().machine in fds_partners.SENDMSG:
     WITH_PERL += ("From any program",)
+STOPS_WITH_PERL = ("sysv", "fds", "fifos", "sockets")
 
 needs_perl = pytest.mark.skipif(PERL is None, reason="perl is not installed")
 
@@ -121,6 +123,21 @@ def tour(environment):
 
 
 @pytest.fixture
+def whole(tour):
+    """The tour to its end. It takes long, and tells all who ask for it the same: they share one."""
+
+    def run(*arguments):
+        if arguments not in _whole:
+            _whole[arguments] = tour(*arguments)
+        return _whole[arguments]
+
+    return run
+
+
+_whole = {}
+
+
+@pytest.fixture
 def fake_perl(tmp_path):
     """A directory for PATH whose `perl` is this shell script."""
 
@@ -133,27 +150,36 @@ def fake_perl(tmp_path):
     return make
 
 
+def before_others(path):
+    """A PYTHONPATH on which what is there hides what is elsewhere."""
+    return os.pathsep.join([os.fspath(path), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def steps(ran):
+    return [step for stop in json.loads(ran.stdout)["stops"] for step in stop["steps"]]
+
+
 def statuses(ran):
-    return {
-        step["name"]: step["status"] for stop in json.loads(ran.stdout)["stops"] for step in stop["steps"]
-    }
+    return {step["name"]: step["status"] for step in steps(ran)}
 
 
-def expected(failed=()):
+def expected(stops=STOPS, failed=()):
     able = pyipc.capabilities()
+    names = [step.name for stop in stops for step in import_module(f"pyipc.cli.tour.{stop}").STEPS]
     return {
-        name: "skipped" if need and not able[need] else "failed" if name in failed else "ok"
-        for name, need in NEEDS.items()
+        name: "skipped" if NEEDS[name] and not able[NEEDS[name]] else "failed" if name in failed else "ok"
+        for name in names
     }
 
 
 # ---- what it shows ----
 
 
-def test_every_step_works_or_says_what_the_backend_lacks(tour):
-    ran = tour("--json")
+def test_every_step_works_or_says_what_the_backend_lacks(whole):
+    ran = whole("--json")
     assert ran.returncode == 0
     assert statuses(ran) == expected()
+    assert statuses(ran).keys() == NEEDS.keys()
 
 
 def test_json_is_one_document_with_all_about_every_step(tour):
@@ -180,19 +206,19 @@ def test_json_is_one_document_with_all_about_every_step(tour):
 
 
 @needs_perl
-def test_perl_takes_part(tour):
-    for step in json.loads(tour("--json").stdout)["stops"][0]["steps"]:
-        if step["name"] in WITH_PERL and step["status"] == "ok":
-            assert any(line.startswith("perl: ") for line in step["detail"]), step["name"]
+def test_perl_takes_part(whole):
+    for step in steps(whole("--json")):
+        took_part = any(line.startswith("perl: ") for line in step["detail"])
+        assert took_part == (step["name"] in WITH_PERL and step["status"] == "ok"), step["name"]
 
 
 def test_without_perl_a_second_python_takes_its_part(tour, tmp_path):
-    ran = tour("--json", path=tmp_path)
+    ran = tour("--json", *STOPS_WITH_PERL, path=tmp_path)
     assert ran.returncode == 0
     assert json.loads(ran.stdout)["perl"] is None
-    assert statuses(ran) == expected()
+    assert statuses(ran) == expected(STOPS_WITH_PERL)
     assert "perl: " not in ran.stdout
-    shown = tour(path=tmp_path)
+    shown = tour("sysv", path=tmp_path)
     assert shown.returncode == 0
     assert "There is no perl here: python 2 takes its part." in shown.stdout
 
@@ -200,14 +226,14 @@ def test_without_perl_a_second_python_takes_its_part(tour, tmp_path):
 @pytest.mark.needs("sysv.segment_views")
 def test_without_numpy_the_view_is_a_memoryview(tour, tmp_path):
     (tmp_path / "numpy.py").write_text("raise ImportError('numpy is not installed')\n")
-    ran = tour("--json", PYTHONPATH=os.fspath(tmp_path))
-    assert statuses(ran) == expected()
+    ran = tour("sysv", "memory", "--json", PYTHONPATH=before_others(tmp_path))
+    assert statuses(ran) == expected(["sysv", "memory"])
     assert "python: a memoryview of 1000 numbers" in ran.stdout
 
 
 def test_posix_ipc_is_needed_by_the_fallback_alone(tour, tmp_path):
     (tmp_path / "posix_ipc.py").write_text("raise ImportError('posix_ipc is not installed')\n")
-    ran = tour("posix", "--json", PYTHONPATH=os.fspath(tmp_path))
+    ran = tour("posix", "--json", PYTHONPATH=before_others(tmp_path))
     assert ran.returncode == 0
     lacking = [name for name, status in statuses(ran).items() if status == "skipped"]
     need = ["A semaphore by its name", "The most urgent first", "Told of a message"]
@@ -215,8 +241,8 @@ def test_posix_ipc_is_needed_by_the_fallback_alone(tour, tmp_path):
     assert ran.stdout.count("or the posix-ipc package") == len(lacking)
 
 
-def test_a_terminal_of_80_columns_shows_it_whole(tour):
-    lines = tour().stdout.splitlines()
+def test_a_terminal_of_80_columns_shows_it_whole(whole):
+    lines = whole().stdout.splitlines()
     assert all(line.isascii() and len(line) < 80 and "\033" not in line for line in lines)
     assert f"backend {pyipc.backend()}, Python {sys.version_info[0]}." in lines[0]
     assert "Linux " in lines[0] + lines[1]
@@ -239,18 +265,18 @@ def test_a_terminal_of_80_columns_shows_it_whole(tour):
     assert len(times) == 1
 
 
-def test_steps_that_the_backend_cannot_do_are_skipped_with_the_reason(tour):
+def test_steps_that_the_backend_cannot_do_are_skipped_with_the_reason(whole):
     lacking = [name for name, status in expected().items() if status == "skipped"]
     if not lacking:
         pytest.skip(f"the {pyipc.backend()} backend lacks nothing of what the tour shows")
-    shown = tour().stdout
+    shown = whole().stdout
     assert shown.count("skipped   not on this backend: ") == len(lacking)
     assert f"{len(lacking)} skipped" in shown.splitlines()[-1]
 
 
 def seen_on_terminal(environment):
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command(), stdout=theirs, env=environment) as running:
+    with subprocess.Popen(command("fifos"), stdout=theirs, env=environment) as running:
         os.close(theirs)
         seen = b""
         while True:
@@ -279,22 +305,22 @@ def test_colour_is_for_terminals_that_want_it(environment):
 
 def test_a_perl_that_fails_fails_its_steps_and_no_other(tour, fake_perl):
     path = fake_perl("echo out of order >&2; exit 1")
-    ran = tour("--json", path=path)
+    ran = tour("--json", *STOPS_WITH_PERL, path=path)
     assert ran.returncode == 1
     assert json.loads(ran.stdout)["ok"] is False
-    assert statuses(ran) == expected(failed=WITH_PERL)
+    assert statuses(ran) == expected(STOPS_WITH_PERL, failed=WITH_PERL)
     assert ran.stdout.count("perl ended with exit status 1: out of order") == list(
         statuses(ran).values()
     ).count("failed")
-    shown = tour(path=path)
+    shown = tour("sysv", path=path)
     assert shown.returncode == 1
     assert "FAILED" in shown.stdout
 
 
 def test_a_perl_that_reads_other_bytes_fails_the_step(tour, fake_perl):
-    ran = tour("--json", path=fake_perl("echo 414243; echo answered"))
+    ran = tour("--json", *STOPS_WITH_PERL, path=fake_perl("echo 414243; echo answered"))
     assert ran.returncode == 1
-    assert statuses(ran) == expected(failed=WITH_PERL)
+    assert statuses(ran) == expected(STOPS_WITH_PERL, failed=WITH_PERL)
     assert "perl read b'ABC'" in ran.stdout
 
 
@@ -326,7 +352,7 @@ def test_under_nohup_a_hangup_is_ignored(environment, fake_perl, until):
     stuck = 'echo $$ >"$0.new"; mv "$0.new" "$0.pid"; read word'
     path = fake_perl(f'case "$*" in *msgsnd*) {stuck};; esac\nexec {PERL} "$@"')
     waiting = Path(f"{path}/perl.pid")
-    deaf = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command()]
+    deaf = ["sh", "-c", 'trap "" HUP; exec "$@"', "sh", *command("sysv")]
     with subprocess.Popen(
         deaf, env=environment(f"{path}:{os.environ['PATH']}"), stdout=subprocess.DEVNULL
     ) as running:

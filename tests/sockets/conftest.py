@@ -41,7 +41,7 @@ def serve(say, hear, addresses, model, options, program, limits, user):
     from pyipc.processes import Command
 
     # While their files can still be read:
-    for name in ("_children", "_inside", "_workers", "server"):
+    for name in ("_children", "_dispatch", "_inside", "_prefork", "server"):
         importlib.import_module(f"pyipc.sockets.{name}")
     "x".encode("idna")
     Command("true").run()

@@ -9,6 +9,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 
 import pytest
 
@@ -74,6 +75,19 @@ def test_a_port_is_one_sockets():
     assert caught.value.errno == errno.EADDRNOTAVAIL
     with pytest.raises(errors.NotFoundError):
         sockets.bind(f"udp://{'x' * 70}:0")
+
+
+@needs_ipv6
+@pytest.mark.parametrize("make", [sockets.bind, sockets.listen])
+def test_a_port_that_somebody_has_is_not_had_at_another_address_of_the_name(monkeypatch, make):
+    scheme = "udp" if make is sockets.bind else "tcp"
+    with make(f"{scheme}://127.0.0.1:0") as sock:
+        port = port_of(sockets.address_of(sock))
+        # What localhost is, is not for us to say.
+        both = [(socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port))]
+        monkeypatch.setattr(sys.modules[make.__module__], "resolve", lambda *_, **__: both)
+        with pytest.raises(errors.AlreadyExistsError):
+            make(f"{scheme}://both:{port}")
 
 
 @pytest.mark.parametrize("make", [sockets.bind, sockets.sender])
@@ -370,6 +384,32 @@ def test_it_answers_and_ends_by_sigterm(server):
             client.send(data)
             assert client.recv(65536) == data + b" of " + ours
     ended(them)
+
+
+def serve_while_another_thread_is_terminated(say, hear):
+    import signal
+    import threading
+
+    from pyipc import sockets
+
+    def wait():
+        hear()
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+    with sockets.DatagramServer("udp://127.0.0.1:0", lambda data, peer: None) as server:
+        threading.Thread(target=wait, daemon=True).start()
+        say("serving")
+        server.serve()
+    say("served")
+
+
+def test_a_sigterm_that_another_thread_gets_ends_it(child, asleep, until):
+    them = child(serve_while_another_thread_is_terminated)
+    assert them.hear() == "serving"
+    until(lambda: asleep(them.pid))
+    them.say("terminate")
+    assert them.hear() == "served"
+    assert them.end() == 0
 
 
 @pytest.mark.parametrize(

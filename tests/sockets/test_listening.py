@@ -416,9 +416,9 @@ def interrupt_at_each_step(say, hear, address):
     import time
 
     from pyipc import _unix_path, sockets
-    from pyipc.sockets import addresses, listening, resolving
+    from pyipc.sockets import _binding, addresses, listening, resolving
 
-    files = {module.__file__ for module in (listening, addresses, resolving, _unix_path)}
+    files = {module.__file__ for module in (listening, _binding, addresses, resolving, _unix_path)}
     wanted = "line" if sys.version_info[:2] == (3, 12) else "opcode"  # its first releases tell of no other
     done = 0
 

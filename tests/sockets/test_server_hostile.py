@@ -48,7 +48,8 @@ def test_clients_who_say_nothing_take_no_place(server, model, facts):
         quiet[-1].settimeout(20)
         assert quiet[-1].recv(100) == b"echo last\n"
         quiet[-1].close()
-        it.terminate()
+        it.stop()
+        it.stop()  # else the others had a second to speak
         assert it.ended() == "ended"
     finally:
         for client in quiet:
@@ -59,7 +60,7 @@ def test_clients_who_say_nothing_take_no_place(server, model, facts):
 @pytest.mark.parametrize("model", MODELS)
 def test_clients_who_never_end_a_line_lose_their_place_in_time(server, model):
     it = server(model, timeout=0.5, concurrency=2)
-    slow = [it.connect() for _ in range(6)]
+    slow = [it.connect() for _ in range(4)]
     for client in slow:
         client.sock.sendall(b"e")  # and then the next byte, and so on
         client.sock.settimeout(0.05)
@@ -75,11 +76,11 @@ def test_clients_who_never_end_a_line_lose_their_place_in_time(server, model):
                 continue  # a while later, another byte
             except OSError:
                 break
-    assert asked.hear() == "echo 1"  # after three pairs of half a second each
+    assert asked.hear() == "echo 1"  # after two pairs of half a second each
     assert time.monotonic() - began < 20
     asked.close()
-    failures = [failure for _, _, failure, _ in it.served(7)]
-    assert failures.count("TimedOutError") == 6
+    failures = [failure for _, _, failure, _ in it.served(5)]
+    assert failures.count("TimedOutError") == 4
     it.terminate()
     assert it.ended() == "ended"
 

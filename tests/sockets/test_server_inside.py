@@ -134,7 +134,7 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
                 try:
                     with sockets.connect(address, 1) as client:
                         client.sendall(b"hello")
-                        client.settimeout(1)
+                        client.settimeout(0.2)
                         client.recv(100)
                 except OSError:
                     return
@@ -147,7 +147,7 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
             server = sockets.Server("tcp://127.0.0.1:0", handler, model=model, concurrency=2, log=bool)
             loading = threading.Thread(target=load, args=(server.address,), daemon=True)
             loading.start()
-            stopping = threading.Timer(0.3, server.stop)
+            stopping = threading.Timer(0.1, server.stop)  # if the handler took the exception
             stopping.start()
             signal.signal(signal.SIGALRM, enough)
             try:
