@@ -22,10 +22,12 @@ from compat import posix_rows as compat_posix
 from compat import rows as compat
 from contest import FALLBACK, Row
 from fds import rows as fds
+from fifos import rows as fifos
 from imports import rows as imports
 from memory import rows as memory
 from posix_objects import rows as posix
 from processes import rows as processes
+from signals import rows as signals
 from sockets import datagrams, servers
 from sync import rows as sync
 from sync import values as sync_values
@@ -33,7 +35,8 @@ from sysv import rows as sysv
 from terminals import rows as terminals
 
 CHAPTERS = (
-    *(sysv, posix, fds, memory, processes, servers, datagrams, sync, sync_values, channels),
+    *(sysv, posix, fds, memory, signals, fifos, processes, servers, datagrams),
+    *(sync, sync_values, channels),
     *(compat, compat_posix, terminals, imports),
 )
 

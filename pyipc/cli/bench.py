@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import closing
+from signal import SIGKILL
 from statistics import median
 from time import perf_counter_ns
 from zlib import crc32
 
+from ..signals import deadline
 from .table import BOLD, DIM, GREEN, paint
 from .ways import WAYS
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 _SMALL, _LARGE = 64, 64 << 10
 _BLOCK = 64  # messages between two looks at the clock
 _BAR = 40
+_PATIENCE = 20  # seconds for one way beside what it measures, or the other process has died
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -81,7 +85,7 @@ def _with_other(pair: Pair, nanoseconds: int) -> dict[str, Any]:
             _be_other(pair)
         finally:
             os._exit(0)
-    try:
+    with deadline(_PATIENCE + 10 * nanoseconds / 1e9), closing(_Other(pid)):
         return {
             "round_trip_us": _round_trip(pair, nanoseconds) / 1000,
             "small_per_s": _one_way(pair, _SMALL, nanoseconds),
@@ -89,13 +93,22 @@ def _with_other(pair: Pair, nanoseconds: int) -> dict[str, Any]:
             * min(_LARGE, pair.largest)
             / 1e6,
         }
-    finally:
-        pair.send_there(b"q")
-        os.waitpid(pid, 0)
 
 
-# What the first byte asks of the other: to answer, to take without a word, to say what has come, to end.
-_ANSWER, _TAKE, _SUM, _QUIT = b"a", b"t", b"s", b"q"
+class _Other:
+    """The second process, and its end."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def close(self) -> None:
+        """Kill and reap it: some of the ways would let it wait for ever."""
+        os.kill(self._pid, SIGKILL)
+        os.waitpid(self._pid, 0)
+
+
+# What the first byte asks of the other: to answer, to take without a word, to say what has come.
+_ANSWER, _TAKE, _SUM = b"a", b"t", b"s"
 
 
 def _be_other(pair: Pair) -> None:

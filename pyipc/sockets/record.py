@@ -17,6 +17,7 @@ class Served:
     """A connection that a `Server` has served, or refused.
 
     Attributes:
+        begun: When, in nanoseconds of CLOCK_MONOTONIC.
         seconds: How long it was served.
         failure: What its handler raised; how its process ended, if otherwise than well
             (`ProgramFailedError`); that it took too long (`TimedOutError`), or was not let in

@@ -1,6 +1,7 @@
 """`pyipc bench`: it measures, and it looks at what arrives."""
 
 import json
+import os
 
 import pyipc
 from pyipc.cli import bench
@@ -45,3 +46,15 @@ def test_a_wrong_payload_is_a_failure_and_no_figure():
 def test_seconds_that_make_no_sense(run):
     assert run("bench", "--seconds", "0").returncode == 2
     assert run("bench", "--seconds", "nan").returncode == 2
+
+
+def dying():
+    pair = _pipes()
+    pair.receive_there = lambda: os._exit(0)
+    return pair
+
+
+def test_a_partner_that_dies_is_a_failure_and_no_wait_for_ever(monkeypatch):
+    monkeypatch.setattr(bench, "_PATIENCE", 0.2)
+    result = bench._measured(dying, 10**7)
+    assert list(result) == ["failed"]
