@@ -24,6 +24,8 @@ _LAST_SECONDS = 1.0  # for threads whose connections were cut
 class Serial(Model):
     """One after the other, in the thread that serves."""
 
+    serves_here = True
+
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self._watch = _Watch(job.timeout)

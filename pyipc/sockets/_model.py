@@ -107,6 +107,8 @@ class Model:
 
     #: How listeners are watched.
     events = EPOLLIN
+    #: Whether handlers run in the thread of the loop.
+    serves_here = False
 
     def __init__(self, job: Job) -> None:
         self.job = job

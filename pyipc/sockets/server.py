@@ -334,10 +334,15 @@ class Server:
 
     def _on_sigint(self, number: int, frame: Any) -> None:
         # A terminal's is for all of us, and our children end when we end them.
-        if os.getpid() == self._pid and callable(self._at_sigint):
-            # What it raises is lost if some __del__ is running just now: `_told` raises it again.
-            self._interrupted = self._at_sigint is default_int_handler
-            self._at_sigint(number, frame)
+        if os.getpid() != self._pid:
+            return
+        if self._at_sigint is default_int_handler:
+            # `_told` raises it, where nothing is half done; in somebody's function it is raised at once, but
+            # there it is lost if some __del__ is running just now.
+            self._interrupted = True
+            if not self._model.serves_here:
+                return
+        self._at_sigint(number, frame)
 
     def _on_sigterm_in_child(self) -> None:
         """It may be meant for all of us: once it is not for a child, which has a connection to serve."""

@@ -259,7 +259,10 @@ def test_ctrl_c_within_a_destructor_is_not_lost(child):
         sys.unraisablehook = lambda what: say(what.exc_type.__name__)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with sockets.Server(
-            "tcp://127.0.0.1:0", lambda connection: None, model="fork", log=lambda served: Dropped() and None
+            "tcp://127.0.0.1:0",
+            lambda connection: None,
+            model="serial",
+            log=lambda served: Dropped() and None,
         ) as server:
             say(server.address)
             try:
