@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import ctypes  # sigqueue(3) is nowhere else
 import os
 import signal
 

@@ -59,11 +59,6 @@ class Loop:
         if self._timers:
             wait = min(max(0.0, _deadline.left(self._timers[0][0])), _LONGEST_WAIT)
         came = self._epoll.poll(wait, _MOST_EVENTS)
-        if len(came) == 1:  # mostly
-            call = self._calls.get(came[0][0])
-            if call is not None:
-                call()
-            came = []
         for number, call in [(number, self._calls.get(number)) for number, _ in came]:
             # Else one before it has forgotten it; another descriptor may have the number by now.
             if call is not None and self._calls.get(number) is call:

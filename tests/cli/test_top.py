@@ -2,7 +2,6 @@
 
 import os
 import sys
-import time
 
 import pytest
 
@@ -152,15 +151,3 @@ def test_a_graph_is_as_high_as_its_highest():
     assert graph([]) == ""
     assert graph([0, 0]) == ""
     assert graph([0, 1, 4, 8]) == " ▁▄█"
-
-
-def test_two_thousand_objects_are_arranged_and_drawn_in_little_time(costs_little):
-    """The work of one look at a second's interval is far less than the second."""
-    view = View()
-    objects = [found("sysv shm", n, IN_USE, size=n, count=1, uid=0, changed=1) for n in range(2000)]
-    view.sort = "size"
-    start = time.thread_time()
-    view.look(objects, 1.0)
-    for one in view.rows[:60]:
-        view.cells(one)
-    assert time.thread_time() - start < 0.5
