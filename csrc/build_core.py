@@ -9,6 +9,7 @@ SOURCES = (
     *("sysv_shm.c", "sysv_sem.c", "sysv_msg.c"),
     *("posix_shm.c", "posix_sem.c", "posix_mq.c"),
     *("descriptors.c", "fifo.c", "pidfd.c", "signals.c", "spawn.c", "terminal.c", "passing.c", "memory.c"),
+    "connection.c",
     *("mapping.c", "interrupt.c", "roster.c", "guard.c"),
     *("channel.c", "channel_arena.c", "channel_layout.c", "channel_loans.c"),
     *("channel_tasks.c", "channel_waits.c"),
@@ -17,7 +18,7 @@ SOURCES = (
     *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
     *("python_loans.c", "python_queues.c", "python_locks.c", "python_values.c"),
     *("python_pairs.c", "python_posix.c", "python_compat.c", "python_scopes.c"),
-    "python_terminals.c",
+    *("python_terminals.c", "python_connections.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

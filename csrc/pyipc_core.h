@@ -355,6 +355,10 @@ int64_t pyipc_now_fifo_write(const int32_t *fd, const char *data, uint64_t size)
 int pyipc_now_fifo_is_unread(const int32_t *fd);
 int pyipc_fifo_watch(const char *path, int32_t *ret_fd);
 
+/* ---- connections (connection.c) ---- */
+
+int pyipc_connection_finish(int number);
+
 /* ---- pseudo-terminals (terminal.c) ---- */
 
 int pyipc_pty_open(int32_t *ret_fd);

@@ -10,13 +10,15 @@ from time import monotonic_ns
 
 from . import _deadline
 from ._backend import ops
-from ._spawn import Child
-from .errors import check, limit_error
+from .errors import check, error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
+
+    from ._spawn import Child
+    from .errors import IPCError
 
 _RETRY_NS = 1_000_000_000  # how long fork(2) is asked again that had no room
 
@@ -48,13 +50,15 @@ def start(function: Callable[..., Any], *arguments: Any, patience_ns: int = _RET
     Raises:
         LimitError: There may be no more processes, or no more descriptors.
     """
+    from ._spawn import Child
+
     parent = os.getpid()
     child = Child.unborn()
     born: dict[str, int] = {}
     try:
         fork(born, patience_ns)
         if not born["pid"]:
-            _run(function, arguments)
+            run(function, arguments)
         adopt(child, born["pid"])
         return child
     except BaseException:  # a signal handler's too
@@ -64,44 +68,28 @@ def start(function: Callable[..., Any], *arguments: Any, patience_ns: int = _RET
         raise
 
 
-def start_bare(born: dict[str, int], function: Callable[..., Any], *arguments: Any) -> None:
-    """The same without a handle, and once: the child's pid and a pidfd of it are put into *born*.
-
-    Whatever is raised, what is there is the caller's to `abandon`. For those who fork all the time: after a
-    fork, each page that is written costs a fault, and a handle is on many. So they `flush()` themselves, too,
-    when something may have been written.
-    """
-    parent = os.getpid()
-    try:
-        any(map(born.__setitem__, ("pid",), iter(os.fork, None)))  # one step, as above
-        if not born["pid"]:
-            _run(function, arguments)
-        any(map(born.__setitem__, ("pidfd",), map(os.pidfd_open, (born["pid"],))))
-    except BaseException as problem:  # a signal handler's too
-        if os.getpid() != parent:
-            die()
-        if isinstance(problem, BlockingIOError) and problem.errno == EAGAIN and not born:
-            raise _no_room() from problem
-        raise
+def bare_failure(result: int) -> IPCError:
+    """Why `ops.fork()` did not do all that it should."""
+    return _no_room() if result == -EAGAIN else error(-result, "fork")
 
 
-def abandon(born: dict[str, int]) -> None:
-    """Kill, reap and forget it; again, if that was interrupted."""
+def abandon(born: list[int]) -> None:
+    """Kill, reap and forget what `ops.fork()` has given; again, if that was interrupted."""
     close_pidfd(born)
-    if "pid" in born:
+    if born:
         try:
-            if os.waitpid(born["pid"], os.WNOHANG)[0] == 0:  # else another may have its pid by now
-                os.kill(born["pid"], SIGKILL)
-                os.waitpid(born["pid"], 0)
+            if os.waitpid(born[0], os.WNOHANG)[0] == 0:  # else another may have its pid by now
+                os.kill(born[0], SIGKILL)
+                os.waitpid(born[0], 0)
         except ChildProcessError:
             pass  # reaped, the first time
-        del born["pid"]
+        born.clear()
 
 
-def close_pidfd(born: dict[str, int]) -> None:
+def close_pidfd(born: list[int]) -> None:
     """Close it, once: in one step of the interpreter."""
-    if "pidfd" in born:
-        any(map(os.close, map(born.pop, ("pidfd",))))
+    if len(born) > 1:
+        any(map(os.close, map(born.pop, (1,))))
 
 
 def adopt(child: Child, pid: int) -> None:
@@ -118,7 +106,8 @@ def undo(child: Child, born: dict[str, int]) -> None:
     child.close()
 
 
-def _run(function: Callable[..., Any], arguments: tuple[Any, ...]) -> NoReturn:
+def run(function: Callable[..., Any], arguments: tuple[Any, ...]) -> NoReturn:
+    """Be the child: call it, and end."""
     status = 1
     try:
         status = status_of(function, arguments)
@@ -176,7 +165,7 @@ def _flush(file: Any) -> None:
         file.flush()
 
 
-def _no_room() -> Exception:
+def _no_room() -> IPCError:
     import resource
 
     most = resource.getrlimit(resource.RLIMIT_NPROC)[0]

@@ -48,6 +48,7 @@ import sys
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .fallback_channels import *
+from .fallback_connections import *
 from .fallback_descriptors import *
 from .fallback_locks import *
 from .fallback_member import *

@@ -9,6 +9,7 @@ import sys
 
 # A backend is one module: its families' calls are its own, each list of them in an __all__.
 from .native_channels import *
+from .native_connections import *
 from .native_core import HOT, core, lib
 from .native_descriptors import *
 from .native_locks import *

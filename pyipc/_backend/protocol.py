@@ -10,6 +10,7 @@ called again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from socket import socket
 from typing import Any, Optional, Protocol, TypeVar, Union
 
 # key, uid, gid, creator's uid, creator's gid, mode
@@ -414,6 +415,20 @@ class TerminalOps(Protocol):
 
     def now_pty_write(self, master: Any, data: bytes) -> int:
         """Type so many of these bytes; -EAGAIN if there is no room, -EPIPE if nobody has it open."""
+
+
+class ConnectionOps(Protocol):
+    """What servers do for each connection: fork(2), shutdown(2)."""
+
+    def fork(self, born: list[int]) -> int:
+        """fork(2), as `os.fork()` does it.
+
+        What is there when this is over, in whatever way, is in the list, and no signal handler came before:
+        the child's pid, or 0 in the child; and in the parent a pidfd.
+        """
+
+    def connection_finish(self, connection: socket) -> int:
+        """End what we write, and read what has come and nobody has read, before it is closed."""
 
 
 class SpawnOps(Protocol):
@@ -953,6 +968,7 @@ class Backend(
     DescriptorOps,
     SignalOps,
     TerminalOps,
+    ConnectionOps,
     SpawnOps,
     PassingOps,
     MemoryOps,

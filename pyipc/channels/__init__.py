@@ -4,6 +4,7 @@ A `Channel` carries bytes, from any number of senders to any number of receivers
 and `Pipe` carry objects, as those of `multiprocessing` do.
 """
 
+from .._later import names_from
 from .channel import Channel, Reader, Writer
 from .ends import Message, Reservation, Statistics
 
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
     from .rendezvous import serve as serve
 
 # What takes more modules to import than bytes do.
-_ELSEWHERE = {
-    "Connection": "connections",
-    "Pipe": "connections",
-    "JoinableQueue": "queues",
-    "Queue": "queues",
-    "Server": "rendezvous",
-    "connect": "rendezvous",
-    "serve": "rendezvous",
-}
+__getattr__ = names_from(
+    __name__,
+    {
+        "Connection": "connections",
+        "Pipe": "connections",
+        "JoinableQueue": "queues",
+        "Queue": "queues",
+        "Server": "rendezvous",
+        "connect": "rendezvous",
+        "serve": "rendezvous",
+    },
+)
 
 __all__ = (
     "Channel",
@@ -43,13 +47,3 @@ __all__ = (
     "connect",
     "serve",
 )
-
-
-def __getattr__(name: str) -> object:
-    if name in _ELSEWHERE:
-        from importlib import import_module
-
-        value: object = getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,6 @@
 """Programs at the other end of pipes: "| cmd", "cmd |", open2 and open3, without a shell."""
 
+from .._later import names_from
 from .command import DEVNULL, STDOUT, Command, Pipeline
 from .environment import clean_environment
 from .privileges import drop_privileges
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from .forking import fork_pipe as fork_pipe
 
 # What only some programs want, and takes modules to import.
-_ELSEWHERE = {"fork_pipe": "forking", "sources": "argv"}
+__getattr__ = names_from(__name__, {"fork_pipe": "forking", "sources": "argv"})
 
 __all__ = (  # noqa: RUF022 (as Python sorts)
     "Command",
@@ -28,13 +29,3 @@ __all__ = (  # noqa: RUF022 (as Python sorts)
     "fork_pipe",
     "sources",
 )
-
-
-def __getattr__(name: str) -> object:
-    if name in _ELSEWHERE:
-        from importlib import import_module
-
-        value: object = getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

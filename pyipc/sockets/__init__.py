@@ -8,6 +8,8 @@ threads, in a process for each, or in workers that were forked before; it can be
 to groups and to everybody.
 """
 
+from .._later import names_from
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .activation import activated as activated
@@ -25,21 +27,24 @@ if TYPE_CHECKING:
     from .stream import Stream as Stream
 
 # All of it makes standard sockets, whose module takes longer to import than this one may.
-_ELSEWHERE = {
-    "DatagramServer": "datagram_server",
-    "Listener": "listening",
-    "Served": "server",
-    "Server": "server",
-    "Stream": "stream",
-    "activated": "activation",
-    "address_of": "addresses",
-    "bind": "datagrams",
-    "connect": "connecting",
-    "listen": "listening",
-    "notify": "activation",
-    "query": "queries",
-    "sender": "datagrams",
-}
+__getattr__ = names_from(
+    __name__,
+    {
+        "DatagramServer": "datagram_server",
+        "Listener": "listening",
+        "Served": "server",
+        "Server": "server",
+        "Stream": "stream",
+        "activated": "activation",
+        "address_of": "addresses",
+        "bind": "datagrams",
+        "connect": "connecting",
+        "listen": "listening",
+        "notify": "activation",
+        "query": "queries",
+        "sender": "datagrams",
+    },
+)
 
 __all__ = (
     "DatagramServer",
@@ -56,13 +61,3 @@ __all__ = (
     "query",
     "sender",
 )
-
-
-def __getattr__(name: str) -> object:
-    if name in _ELSEWHERE:
-        from importlib import import_module
-
-        value: object = getattr(import_module(f"{__name__}.{_ELSEWHERE[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from _socket import SOL_SOCKET
 from errno import EACCES
-from struct import unpack
 
-from .._privileges import gid_of, user_of
+from .. import fds
 from ..errors import error
-from ..fds import peer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,9 +25,12 @@ class Access:
     __slots__ = ("_groups", "_users")
 
     def __init__(self, users: Iterable[str | int] | None, groups: Iterable[str | int] | None) -> None:
-        everybody = users is None and groups is None
-        self._users = None if everybody else frozenset(user_of(user)[0] for user in users or ())
-        self._groups = frozenset(map(gid_of, groups or ()))
+        self._users: frozenset[int] | None = None
+        if users is not None or groups is not None:
+            from .._privileges import gid_of, user_of
+
+            self._users = frozenset(user_of(user)[0] for user in users or ())
+            self._groups = frozenset(map(gid_of, groups or ()))
 
     @property
     def asks(self) -> bool:
@@ -41,7 +42,7 @@ class Access:
         if self._users is None:
             return None
         try:
-            with peer(connection) as process:
+            with fds.peer(connection) as process:
                 if process.uid in self._users:
                     return None
                 if self._groups and not self._groups.isdisjoint({process.gid, *_groups_of(connection)}):
@@ -57,4 +58,4 @@ def _groups_of(connection: socket) -> tuple[int, ...]:
         raw = connection.getsockopt(SOL_SOCKET, _SO_PEERGROUPS, _MOST_BYTES)
     except OSError:  # ERANGE; or ENOPROTOOPT, before Linux 4.13
         return ()
-    return unpack(f"={len(raw) // 4}I", raw)
+    return tuple(memoryview(raw).cast("I"))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from _signal import SIGKILL, SIGPIPE, pidfd_send_signal
+from _socket import socket as plain_socket
 from errno import EAGAIN, ECHILD, EPIPE, EREMOTEIO
 from functools import partial
 from time import monotonic_ns
 
 from .. import _fork
+from .._backend import ops
 from .._exit import Exit
 from ..errors import IPCError, PeerGoneError, ProgramFailedError, error
 from . import _ending
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any
 
-    from .._descriptor import HasNumber
-    from .._spawn import Child
     from ._loop import Loop
     from .record import Served
 
@@ -35,24 +35,15 @@ class _Children(Model):
         super().__init__(job)
         self._lacking = 0  # since when there may be no more processes
 
-    def serve(self, connection: socket, served: Served) -> None:
-        try:
-            child = self._start(served, connection)
-        except OSError as problem:
-            if problem.errno == EAGAIN and self._is_patient():
-                self.door.put_back(connection, served)
-                self.door.pause()
-            else:
-                _ending.finish(connection)
-                served.end(problem)
-                self.tell(served)
-            return
-        self._lacking = 0
-        self.loop.watch(child, partial(self._ended, served))
-
-    def _start(self, served: Served, connection: socket) -> HasNumber:
-        """Start it, and `take` it; what tells of its end."""
-        raise NotImplementedError  # each kind has its own
+    def _could_not(self, connection: socket, served: Served, problem: IPCError) -> None:
+        """It has no process: let it wait for one, or refuse it."""
+        if problem.errno == EAGAIN and self._is_patient():
+            self.door.put_back(connection, served)
+            self.door.pause()
+        else:
+            _ending.finish(connection)
+            served.end(problem)
+            self.tell(served)
 
     def _is_patient(self) -> bool:
         now = monotonic_ns()
@@ -75,16 +66,20 @@ class _Children(Model):
 class Forks(_Children):
     """A child of fork(2) for each, by its pid and a pidfd.
 
+    After a fork, each page that is written costs a fault, and a handle is on many: so what is known of a
+    child are two numbers in a list, and what runs for each connection is short.
+
     Attributes:
         _born: The last one, which a signal handler may have left to nobody else.
     """
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        self._born: dict[str, int] = {}
+        self._born: list[int] = []
 
     def begin(self, loop: Loop) -> None:
         _fork.flush()
+        self._closes = [partial(plain_socket.close, listener) for listener in self.job.listeners]
         super().begin(loop)
 
     def tell(self, served: Served) -> None:
@@ -92,41 +87,48 @@ class Forks(_Children):
         if self.job.logs(served):
             _fork.flush()  # what was written of it, and children would write again
 
-    def _start(self, served: Served, connection: socket) -> int:
-        born = self._born = {}
+    def serve(self, connection: socket, served: Served) -> None:
+        born = self._born = []
         try:
-            _fork.start_bare(born, self._be_child, connection)
-            self.take(served, born)
+            result = ops.fork(born)
+            if born and not born[0]:
+                _fork.run(self._be_child, (connection,))
         except BaseException:  # a signal handler's too
-            self.active.pop(served, None)
-            _fork.abandon(born)
+            if born and not born[0]:
+                _fork.die()
             raise
+        if result < 0:
+            _fork.abandon(born)
+            self._could_not(connection, served, _fork.bare_failure(result))
+            return
+        self._lacking = 0
+        self.take(served, born)
+        self.loop.watch(born[1], partial(self._ended, served))
         connection.close()
-        return born["pidfd"]
 
     def _be_child(self, connection: socket) -> None:
         self.job.become_child(bool, False)
-        for listener in self.job.listeners:
-            listener._let_go_in_child()
+        for close in self._closes:
+            close()
         try:
             self.job.handler(connection)
         except ConnectionError:
             raise SystemExit(_CLIENT_GONE) from None
         finally:
-            _ending.finish(connection, close=False)  # which the end of this process does
+            ops.connection_finish(connection)  # and the end of this process closes it
 
     def _ended(self, served: Served) -> None:
-        born: dict[str, int] = self.active[served]
-        if "pidfd" in born:
-            self.loop.forget(born["pidfd"])
+        born: list[int] = self.active[served]
+        if len(born) > 1:
+            self.loop.forget(born[1])
             _fork.close_pidfd(born)
-        failure = _reaped(born["pid"]) if "pid" in born else None  # else a handler has raised in the middle
+        failure = _reaped(born[0]) if born else None  # else a handler has raised in the middle
         born.clear()
         self.over(served, failure)
 
-    def cut(self, served: Served, by: dict[str, int]) -> None:
-        if "pidfd" in by:  # else it has ended
-            pidfd_send_signal(by["pidfd"], SIGKILL)
+    def cut(self, served: Served, by: list[int]) -> None:
+        if len(by) > 1:  # else it has ended
+            pidfd_send_signal(by[1], SIGKILL)
 
     def end(self) -> None:
         super().end()
@@ -140,18 +142,22 @@ class Programs(_Children):
         super().__init__(job)
         self._connections: dict[Served, socket] = {}
 
-    def _start(self, served: Served, connection: socket) -> Child:
+    def serve(self, connection: socket, served: Served) -> None:
         connection.setblocking(True)  # if there is a socket.setdefaulttimeout()
-        running = self.job.handler.start(connection, output=connection)
         try:
+            running = self.job.handler.start(connection, output=connection)
+        except IPCError as problem:
+            self._could_not(connection, served, problem)
+            return
+        try:
+            self._lacking = 0
             self._connections[served] = connection  # programs do not end it as they should
             self.take(served, running)
         except BaseException:  # a signal handler's: nobody would end it
             if served not in self.active:
                 running.kill()
             raise
-        child: Child = running.children[-1]
-        return child
+        self.loop.watch(running.children[-1], partial(self._ended, served))
 
     def _ended(self, served: Served) -> None:
         running = self.active[served]

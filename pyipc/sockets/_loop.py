@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from _signal import set_wakeup_fd
-from heapq import heappop, heappush
+from operator import itemgetter
 from select import EPOLLIN, epoll
 from time import monotonic_ns
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Call = Callable[[], object]
 
+_MOMENT = itemgetter(0)
 _MOST_EVENTS = 64
 _LONGEST_WAIT = 3600.0  # seconds: epoll(7) counts milliseconds in an int
 
@@ -28,17 +29,16 @@ _LONGEST_WAIT = 3600.0  # seconds: epoll(7) counts milliseconds in an int
 class Loop:
     """Calls what was asked for, once a descriptor is readable or a time has come; one thread turns it."""
 
-    __slots__ = ("_calls", "_count", "_epoll", "_timers")
+    __slots__ = ("_calls", "_epoll", "_timers")
 
     def __init__(self) -> None:
         self._epoll = epoll()
         self._calls: dict[int, Call] = {}
-        self._timers: list[tuple[int, int, Call]] = []
-        self._count = 0  # of timers: calls have no order
+        self._timers: list[tuple[int, Call]] = []  # few at a time, in their order
 
     def watch(self, what: HasNumber, call: Call, *, events: int = EPOLLIN) -> None:
         """Call that as long as it is readable, or at its end."""
-        number = number_of(what)
+        number = what if isinstance(what, int) else number_of(what)
         self._epoll.register(number, events)
         self._calls[number] = call
 
@@ -50,8 +50,8 @@ class Loop:
 
     def at(self, moment: int, call: Call) -> None:
         """Call that once, at a moment of CLOCK_MONOTONIC in nanoseconds."""
-        self._count += 1
-        heappush(self._timers, (moment, self._count, call))
+        self._timers.append((moment, call))
+        self._timers.sort(key=_MOMENT)
 
     def turn(self) -> None:
         """Wait for what comes first, and do it."""
@@ -64,7 +64,7 @@ class Loop:
             if call is not None and self._calls.get(number) is call:
                 call()
         while self._timers and self._timers[0][0] <= monotonic_ns():
-            heappop(self._timers)[2]()
+            self._timers.pop(0)[1]()
 
     def close(self) -> None:
         """Wait for nothing more."""

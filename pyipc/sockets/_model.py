@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from errno import ETIMEDOUT
 from select import EPOLLIN
 from time import monotonic_ns
@@ -71,6 +70,8 @@ class Job:
 
     def without_timeout(self) -> Job:
         """The same, for a process that another one watches."""
+        from copy import copy
+
         job = copy(self)
         job.timeout = None
         return job

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from _socket import AF_UNIX, SOCK_DGRAM
 from errno import EAFNOSUPPORT, EBADF, ENOENT, ENOTSOCK
-from fcntl import F_GETFD, F_SETFD, FD_CLOEXEC, fcntl
 from socket import socket
 from stat import S_ISSOCK
 
@@ -46,7 +45,7 @@ def activated() -> list[tuple[str, int]]:
         if number in _taken:
             continue
         try:
-            fcntl(number, F_SETFD, fcntl(number, F_GETFD) | FD_CLOEXEC)
+            os.set_inheritable(number, False)
         except OSError as problem:
             if problem.errno != EBADF:
                 raise

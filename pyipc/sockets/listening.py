@@ -19,7 +19,7 @@ from socket import (
     socket,
 )
 
-from .. import _deadline, _unix_path
+from .. import _deadline
 from ..errors import IPCError, error
 from ._binding import at_first, everywhere, refused
 from .activation import activated_number, take
@@ -29,6 +29,8 @@ from .resolving import resolve
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from .. import _unix_path
 
 # As numbers.
 family_of, _type = _socket.socket.family.__get__, _socket.socket.type.__get__
@@ -146,6 +148,8 @@ def _listen_at_activated(name: str, doing: str) -> Listener:
 
 
 def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -> Listener:
+    from .. import _unix_path
+
     listener = _new(AF_UNIX, f"listen at unix:{path}")
     try:
         listener._bound = _unix_path.bind(listener, path, mode=mode, backlog=backlog, timeout=timeout)
