@@ -32,8 +32,28 @@ if TYPE_CHECKING:
 
 # As numbers.
 family_of, _type = _socket.socket.family.__get__, _socket.socket.type.__get__
+_own = _socket.socket.__init__
 
 _BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
+
+
+def accept(listening: socket) -> tuple[socket, Any]:
+    """Accept a connection, and whose it is: see `socket.socket.accept`."""
+    connection = socket.__new__(socket)
+    connection._io_refs, connection._closed = 0, False  # type: ignore[attr-defined]  # as its __init__ does
+    came: list[Any] = []
+    try:
+        # Each is one step of the interpreter, after which a signal handler may raise: from accept(2) to the
+        # list, and from there to the socket.
+        next(map(came.extend, iter(listening._accept, None)))  # type: ignore[attr-defined]  # of the C type
+        any(map(_own, (connection,), (family_of(listening),), (_type(listening),), (0,), map(came.pop, (0,))))
+        if getdefaulttimeout() is None and listening.gettimeout():
+            connection.setblocking(True)
+        return connection, came[0]
+    except BaseException:  # a signal handler's too
+        connection.close()
+        any(map(os.close, map(came.pop, (0,) * (len(came) - 1))))
+        raise
 
 
 class Listener(socket):
@@ -53,14 +73,7 @@ class Listener(socket):
             return f"unix:{os.fsdecode(self._bound.path)}"
         return text_of(self.family, SOCK_STREAM, self.getsockname())
 
-    def accept(self) -> tuple[socket, Any]:
-        """Accept a connection, and whose it is: see `socket.socket.accept`."""
-        # As there, but for the names of its family and type, looked up at each connection.
-        number, where = self._accept()  # type: ignore[attr-defined]  # of the C type
-        connection = socket(family_of(self), _type(self), 0, number)
-        if getdefaulttimeout() is None and self.gettimeout():
-            connection.setblocking(True)
-        return connection, where
+    accept = accept
 
     def close(self) -> None:
         """Close it, and remove its path.
