@@ -405,52 +405,20 @@ def test_a_deadline_of_signals_is_not_taken_for_an_address_that_failed(full, mon
 
 
 def interrupt_at_each_step(say, hear, address):
-    """Connect, and raise at each step of it; what is open afterwards."""
-    import gc
-    import os
-    import sys
+    """Connect, and raise at each step of it; nothing is open afterwards."""
+    from each_step import at_each_step, open_files
 
     from pyipc import _unix_path, sockets
     from pyipc.sockets import addresses, connecting
 
-    files = {connecting.__file__, addresses.__file__, _unix_path.__file__}
-    wanted = "line" if sys.version_info[:2] == (3, 12) else "opcode"  # its first releases tell of no other
-    done = 0
-
-    def local(frame, event, argument):
-        nonlocal done
-        if event == wanted:
-            done += 1
-            if done == steps:
-                raise KeyboardInterrupt
-        return local
-
-    def enter(frame, event, argument):
-        if frame.f_code.co_filename not in files:
-            return None
-        frame.f_trace_opcodes = True
-        return local
-
-    def open_files():
-        gc.collect()
-        return len(os.listdir("/proc/self/fd"))
-
     sockets.connect(address, 20).close()  # so that all is imported
-    before, steps = open_files(), 0
-    while True:
-        steps += 1
-        done = 0
-        sys.settrace(enter)
-        try:
-            sock = sockets.connect(address, 20)
-        except KeyboardInterrupt:
-            sock = None
-        sys.settrace(None)
+    before = open_files()
+    for steps, sock in at_each_step(
+        lambda: sockets.connect(address, 20), connecting, addresses, _unix_path
+    ):
         if sock is not None:
             sock.close()
-            if done < steps:
-                break
-            sock = None
+        sock = None
         assert open_files() == before, steps
     say(steps)
 
