@@ -88,7 +88,7 @@ def text_of(family: int, kind: int, where: Any) -> str:
 
 
 def printable(text: str) -> str:
-    r"""The text of a peer's address for a log, of which it can forge no line: "\n" and the like are escaped."""
+    r"""The text of a peer's address for a log, no line of which it can forge: "\n" and the like escaped."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

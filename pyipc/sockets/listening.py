@@ -64,6 +64,7 @@ class Listener(socket):
     """
 
     _bound: _unix_path.BoundPath | None = None
+    _is_served = False  # whether a server has it
     _asked: str | None = None  # the address that its server was given, by which a successor asks for it
 
     @property

@@ -51,7 +51,7 @@ class Served:
     def peer(self) -> str:
         r"""The client's address: "tcp://host:port"; "unix:" of Unix clients, as a rule; "" of no client.
 
-        Fit to be printed: a client chooses its path, and what is no printable character there is escaped ("\n").
+        Fit to be printed: a client chooses its path, and what cannot be printed of it is escaped ("\n").
         """
         if not self._family:
             return ""

@@ -47,9 +47,8 @@ class Stream(Waited):
         socket: The socket.
     """
 
-    # What was read ahead: first whole lines, whose ends a BytesIO finds in a tenth of the time; then the rest.
-    # A signal handler may raise between any two steps of the interpreter, so bytes go from one to the other in
-    # one.
+    # What was read ahead: first whole lines, whose ends a BytesIO finds in a tenth of the time; then the
+    # rest. After each step of the interpreter a signal handler may raise: from one to the other is one step.
     __slots__ = ("_deadline", "_lines", "_searched", "_unread", "_waiting", "socket")
 
     def __init__(self, sock: socket, timeout: float | None = None) -> None:

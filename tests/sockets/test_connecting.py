@@ -413,9 +413,7 @@ def interrupt_at_each_step(say, hear, address):
 
     sockets.connect(address, 20).close()  # so that all is imported
     before = open_files()
-    for steps, sock in at_each_step(
-        lambda: sockets.connect(address, 20), connecting, addresses, _unix_path
-    ):
+    for steps, sock in at_each_step(lambda: sockets.connect(address, 20), connecting, addresses, _unix_path):
         if sock is not None:
             sock.close()
         sock = None

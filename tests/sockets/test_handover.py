@@ -966,6 +966,108 @@ def test_what_cannot_be_executed(tmp_path):
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
 
 
+_STOPPED = """
+import os, signal, sys
+from pyipc.sockets import Server
+def answer(connection):
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            connection.sendall(line)
+with Server(sys.argv[1], answer, model=sys.argv[2], concurrency=4) as server:
+    def become(*_):
+        server.exec_successor("true")
+        print("becomes", flush=True)
+    signal.signal(signal.SIGHUP, become)
+    stop = server.stop
+    def stopped():
+        stop()
+        print("stopped", flush=True)
+    server.stop = stopped
+    print("serves", flush=True)
+    server.serve()
+print("over", flush=True)
+"""
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_who_has_queued_for_a_program_that_does_not_come_is_served(model, process, tmp_path):
+    words = [sys.executable, "-c", _STOPPED, f"unix:{tmp_path}/served", model]
+    server = process(words, env=_environment())
+    assert server.line() == "serves"
+    with contextlib.ExitStack() as stack:
+        before = stack.enter_context(connect(f"unix:{tmp_path}/served", 20))
+        before.settimeout(20)
+        before.sendall(b"before\n")
+        assert before.recv(100) == b"before\n"
+        server.kill(signal.SIGHUP)
+        assert server.line() == "becomes"
+        queued = [stack.enter_context(connect(f"unix:{tmp_path}/served", 20)) for _ in range(3)]
+        server.kill(signal.SIGTERM)
+        assert server.line() == "stopped"
+        before.close()
+        for one in queued:
+            one.settimeout(20)
+            one.sendall(b"hello\n")
+            one.shutdown(socket.SHUT_WR)
+            assert one.recv(100) == b"hello\n"
+            assert one.recv(100) == b""
+    assert server.line() == "over"
+    assert server.end() == 0
+    assert not os.listdir(tmp_path)
+
+
+def place_at_each_step(say, hear):
+    """Put descriptors at 3, 4 and 5, and raise at each step of it; how often they are there afterwards."""
+    import fcntl
+    import os
+
+    from each_step import at_each_step
+
+    from pyipc.sockets import _exec
+
+    def there():
+        found = {}
+        for name in os.listdir("/proc/self/fd"):
+            if os.path.lexists(f"/proc/self/fd/{name}"):  # not that of this listing
+                found[name] = os.readlink(f"/proc/self/fd/{name}"), os.get_inheritable(int(name))
+        return found
+
+    with open(os.devnull) as one:
+        given = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, 10) for _ in range(3)]
+        for number in (3, 4, 5):
+            os.dup2(0, number, number == 4)
+        if not hear():
+            os.close(5)
+        placed = []
+
+        def place():
+            placed.append(_exec._Placed(given))
+            placed[0].__enter__()
+            return True
+
+        before, kept = there(), 0
+        for steps, entered in at_each_step(place, _exec):
+            if entered:
+                assert there() != before
+            elif there() != before:
+                kept += 1
+            while placed:
+                placed.pop().__exit__()
+            assert there() == before, steps
+    say((steps, kept))
+    os._exit(0)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_signal_handler_that_raises_while_descriptors_are_placed(child, full):
+    process = child(place_at_each_step, measured=False)
+    process.say(full)
+    steps, kept = process.hear(50)
+    assert steps > 20
+    assert kept <= 4  # of the steps that come back, after which they are to be there
+    assert process.end() == 0
+
+
 def _exists(name):
     return os.path.lexists(f"/proc/self/fd/{name}")
 

@@ -422,6 +422,21 @@ def test_who_has_the_directory_locked_is_not_waited_for_for_ever(place):
     assert os.listdir(place) == []
 
 
+def test_a_listener_is_of_one_server(place):
+    """Two would take each other's clients, and the first to end would close it under the other."""
+    listener, other = sockets.listen(f"unix:{place}/sock"), sockets.listen(f"unix:{place}/other")
+    with sockets.Server(listener, print) as server:
+        with pytest.raises(ValueError, match=r"sock already"):
+            sockets.Server([other, listener], print)
+        assert other.fileno() == -1
+        with sockets.connect(server.address, 5):
+            listener.accept()[0].close()
+    twice = sockets.listen(f"unix:{place}/sock")
+    with pytest.raises(ValueError, match=r"sock already"):
+        sockets.Server([twice, twice], print)
+    assert os.listdir(place) == []
+
+
 # ---- signal handlers that raise ----
 
 

@@ -201,7 +201,6 @@ class Model:
         end = self.data.find(b"\n") + 1 or len(self.data)
         return self.cut(end) if end <= size else pyipc.LimitError
 
-
     next_line = another_line = read_line
 
 
@@ -637,7 +636,7 @@ def interrupt_lines_at_each_step(say, hear):
         came.append(reading[0].read_exactly(1))
         came.append(reading[0].read_line())
         for line in reading[0].lines():
-            came.append(line)  # noqa: PERF402 (one by one, as a handler may raise)
+            came.append(line)
 
     came, reading = [], []
     for steps, _ in at_each_step(read, stream):
