@@ -21,7 +21,7 @@ from socket import (
 
 from .. import _deadline, _unix_path
 from ..errors import IPCError, error
-from ._binding import at_first, everywhere, refused
+from ._binding import at_first, everywhere, made, refused
 from .activation import activated_number, take
 from .addresses import Address, text_of
 from .resolving import resolve
@@ -160,7 +160,7 @@ def _listen_at_activated(name: str, doing: str) -> Listener:
 
 
 def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -> Listener:
-    listener = _new(AF_UNIX, f"listen at unix:{path}")
+    listener = made(Listener, AF_UNIX, SOCK_STREAM, f"listen at unix:{path}")
     try:
         listener._bound = _unix_path.bind(listener, path, mode=mode, backlog=backlog, timeout=timeout)
         return listener
@@ -170,7 +170,7 @@ def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -
 
 
 def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = False) -> Listener:
-    listener = _new(family, doing)
+    listener = made(Listener, family, SOCK_STREAM, doing)
     try:
         if family != AF_UNIX:
             listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # of connections that are over, not of listeners
@@ -184,12 +184,3 @@ def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = 
         if isinstance(problem, OSError) and not isinstance(problem, IPCError):
             raise refused(problem, doing) from problem
         raise
-
-
-def _new(family: int, doing: str) -> Listener:
-    try:
-        return Listener(family, SOCK_STREAM)
-    except OSError as problem:
-        if isinstance(problem, IPCError):
-            raise  # a signal handler's
-        raise error(problem.errno or 0, doing) from problem

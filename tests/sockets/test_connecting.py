@@ -28,18 +28,6 @@ def place():
     shutil.rmtree(place)
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
 def port_of(listener):
     return listener.getsockname()[1]
 
@@ -84,7 +72,7 @@ def test_a_host_by_address_and_by_name():
         meet(listener, f"tcp://localhost:{port_of(listener)}", timeout=None)
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_a_host_of_ipv6():
     with sockets.listen("tcp://[::1]:0") as listener:
         assert listener.address == f"tcp://[::1]:{port_of(listener)}"
@@ -409,11 +397,13 @@ def interrupt_at_each_step(say, hear, address):
     from each_step import at_each_step, open_files
 
     from pyipc import _unix_path, sockets
-    from pyipc.sockets import addresses, connecting
+    from pyipc.sockets import _binding, addresses, connecting
 
     sockets.connect(address, 20).close()  # so that all is imported
     before = open_files()
-    for steps, sock in at_each_step(lambda: sockets.connect(address, 20), connecting, addresses, _unix_path):
+    for steps, sock in at_each_step(
+        lambda: sockets.connect(address, 20), connecting, _binding, addresses, _unix_path
+    ):
         if sock is not None:
             sock.close()
         sock = None

@@ -27,18 +27,6 @@ def place():
     shutil.rmtree(place)
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
 def port_of(listener):
     return listener.getsockname()[1]
 
@@ -69,18 +57,18 @@ def test_what_it_gives_are_standard_sockets():
                 assert not os.get_inheritable(connection.fileno())
 
 
-def test_everywhere_is_of_both_kinds():
+def test_everywhere_is_of_both_kinds(has_ipv6):
     for address in "tcp://:0", "tcp://*:0":
         with sockets.listen(address) as listener:
             assert reached(listener, f"tcp://127.0.0.1:{port_of(listener)}")
-            if has_ipv6():
+            if has_ipv6:
                 assert reached(listener, f"tcp://[::1]:{port_of(listener)}")
             assert reached(listener, listener.address)
             with pytest.raises(pyipc.AlreadyExistsError):
                 sockets.listen(f"tcp://127.0.0.1:{port_of(listener)}")
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_an_address_of_ipv6_is_of_it_alone():
     with sockets.listen("tcp://[::]:0") as listener:
         with sockets.listen(f"tcp://0.0.0.0:{port_of(listener)}") as other:
@@ -104,7 +92,7 @@ def test_without_ipv6_everywhere_is_ipv4(monkeypatch):
         assert listener.address.startswith("tcp://0.0.0.0:")
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_of_a_name_that_is_taken_no_other_address_is_tried(monkeypatch):
     """Else a second server would start, that nobody finds."""
     from pyipc.sockets import listening

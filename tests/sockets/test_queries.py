@@ -35,18 +35,6 @@ def silent():
         yield one.getsockname()[1]
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
-            one.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
-
-
 def servers(say, hear):
     """Sockets at addresses that are said; then what to wait for and what to send, until None."""
     import socket
@@ -134,7 +122,7 @@ def test_200_hosts_are_asked_before_any_of_them_has_answered(child):
     assert them.end() == 0
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_ipv6(hosts, closed_port):
     them, addresses = hosts("::1", "::1", family=socket.AF_INET6)
     them.say(([0, 1], [(0, b"a", 0), (1, b"b" * 5000, 1)]))
@@ -150,7 +138,7 @@ def test_ipv6(hosts, closed_port):
     ended(them)
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_ipv4_by_ipv6(hosts, closed_port):
     them, (address,) = hosts("127.0.0.1")
     them.say(([0], [(0, b"a", 0)]))
