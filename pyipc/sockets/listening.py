@@ -43,16 +43,16 @@ def accept(listening: socket) -> tuple[socket, Any]:
     connection._io_refs, connection._closed = 0, False  # type: ignore[attr-defined]  # as its __init__ does
     came: list[Any] = []
     try:
-        # Each is one step of the interpreter, after which a signal handler may raise: from accept(2) to the
-        # list, and from there to the socket.
+        # One step of the interpreter, after which a signal handler may raise: from accept(2) to the list.
         next(map(came.extend, iter(listening._accept, None)))  # type: ignore[attr-defined]  # of the C type
-        any(map(_own, (connection,), (family_of(listening),), (_type(listening),), (0,), map(came.pop, (0,))))
+        _own(connection, family_of(listening), _type(listening), 0, came[0])
         if getdefaulttimeout() is None and listening.gettimeout():
             connection.setblocking(True)
-        return connection, came[0]
+        return connection, came[1]
     except BaseException:  # a signal handler's too
+        if came and connection.fileno() < 0:
+            os.close(came[0])
         connection.close()
-        any(map(os.close, map(came.pop, (0,) * (len(came) - 1))))
         raise
 
 
