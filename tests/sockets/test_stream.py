@@ -315,7 +315,7 @@ def test_a_peer_that_has_gone_is_an_error_and_no_signal(pair):
 
 def test_how_many_bytes_went_before_an_error(pair):
     stream, theirs = pair
-    stream.restart(0.05)
+    stream.restart(0.5)
     with pytest.raises(pyipc.TimedOutError) as late:
         stream.write(b"x" * LONG * 10)
     stream.end_writing()
