@@ -13,6 +13,7 @@ import platform
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the backend lacks one of them")
+    config.addinivalue_line("markers", "needs_ipv6: skipped where this machine has none")
 
 
 def pytest_unconfigure():
@@ -63,6 +65,17 @@ def pytest_runtest_setup(item):
         for name in marker.args:
             if not able[name]:
                 pytest.skip(f"the {pyipc.backend()} backend has no {name}")
+    if item.get_closest_marker("needs_ipv6") and not _has_ipv6():
+        pytest.skip("this machine has no ::1")
+
+
+def _has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 # ---- nothing is left behind ----
@@ -380,6 +393,11 @@ def process():
     yield start
     for child in started:
         child.clear_away()
+
+
+@pytest.fixture
+def has_ipv6():
+    return _has_ipv6()
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""At which of several addresses a socket is bound (bind(2))."""
+"""Sockets that are made, and at which of several addresses they are bound (socket(2), bind(2))."""
 
 from __future__ import annotations
 
 from _socket import AF_INET, AF_INET6
 from errno import EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EEXIST
 
-from ..errors import error
+from ..errors import IPCError, error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,12 +13,25 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any, TypeVar
 
-    from ..errors import IPCError
     from .resolving import Found
 
     Socket = TypeVar("Socket", bound=socket)
 
 _NOT_HERE = (EADDRNOTAVAIL, EAFNOSUPPORT)  # of an address that is not this machine's
+
+
+def made(kind: Callable[[int, int], Socket], family: int, type_: int, doing: str) -> Socket:
+    """A socket of that kind.
+
+    Raises:
+        LimitError: There is no descriptor left; or another IPCError.
+    """
+    try:
+        return kind(family, type_)
+    except OSError as problem:
+        if isinstance(problem, IPCError):
+            raise  # a signal handler's
+        raise error(problem.errno or 0, doing) from problem
 
 
 def at_first(found: Found, make: Callable[[int, Any], Socket]) -> Socket:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from _socket import AF_UNIX, IPPROTO_TCP, SOCK_STREAM, TCP_INFO
+from _socket import AF_UNIX, IPPROTO_TCP, TCP_INFO
 from collections import deque
 from errno import EAGAIN, EBADF, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, ENOTSOCK
 from functools import partial
 from select import EPOLLIN
-from socket import socket
 from sys import byteorder
 from time import monotonic_ns
 
@@ -19,7 +17,7 @@ from .record import Served
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
+    from socket import socket
 
     from ._access import Access
     from ._loop import Loop
@@ -29,7 +27,6 @@ _LACKING = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
 _NO_LISTENER = (EBADF, EINVAL, ENOTSOCK)  # any more: somebody has closed it, or shut it down
 _PAUSE_NS = 50_000_000  # until it is tried again what there was no room for
 _MOST_QUEUED = 4097  # of Unix sockets nobody tells; with the backlog that we ask for
-_ALL = slice(None)
 _LATE = 100
 _UNACKED = 24  # the place of tcpi_unacked in struct tcp_info: of a listener, the length of its queue (tcp(7))
 _LAST_WORD_NS = 1_000_000_000  # for those who have come and not said anything yet, when we leave
@@ -67,7 +64,6 @@ class Door:
         self._events = events
         self._silent: dict[int, tuple[socket, Served]] = {}  # in the order in which they came
         self._ready: deque[tuple[socket, Served]] = deque()  # who is in, and could not be served yet
-        self._came: list[Any] = []  # the number of a connection that nobody owns yet, and whose it is
         self._shut_by = {"not begun"}
         self._queued: dict[Listener, int] | None = None  # when we leave: where how many may be queued yet
         self._done: Callable[[], object] = bool
@@ -117,11 +113,8 @@ class Door:
 
     def _come(self, listener: Listener) -> bool:
         """Let one in; False if there is none."""
-        family, came = family_of(listener), self._came
         try:
-            # Each is one step of the interpreter: no signal handler finds a number that is nobody's.
-            any(map(came.__setitem__, (_ALL,), iter(listener._accept, None)))  # type: ignore[attr-defined]  # of the C type
-            connection = next(map(socket, (family,), (SOCK_STREAM,), (0,), map(came.pop, (0,))))
+            connection, where = listener.accept()
         except OSError as problem:
             if problem.errno in _LACKING:
                 if self._silent:
@@ -132,7 +125,7 @@ class Door:
                 raise
             # Other errors are those of a connection that broke before it was here: its loss.
             return problem.errno != EAGAIN
-        served = Served(family, came.pop())
+        served = Served(family_of(listener), where)
         refused = self._refuses and self._refuses(connection)
         if refused:
             _ending.finish(connection)
@@ -237,9 +230,6 @@ class Door:
     def drop(self) -> None:
         """Close those who wait."""
         self.shut("dropped")
-        if len(self._came) == 2:
-            os.close(self._came[0])
-        self._came.clear()
         while self._silent:
             self._close_one()
         while self._ready:

@@ -15,7 +15,7 @@ from .activation import FIRST, activated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .._descriptor import HasNumber
     from ..memory import Memory
@@ -90,38 +90,49 @@ class _Placed:
     def __init__(self, given: Sequence[HasNumber]) -> None:
         self._given = given
         self._targets = range(FIRST, FIRST + len(given))
-        self._before: dict[int, tuple[int, bool]] = {}
+        self._copies: list[int] = []
+        self._before: dict[int, int] = {}  # copies of what was there
+        self._inheritable: dict[int, bool] = {}
+        self._placed: list[int] = []
+
+    # After each step of the interpreter a signal handler may raise: what a step makes, it writes down.
 
     def __enter__(self) -> None:
-        copies: list[int] = []
         try:
             for one in self._given:
-                copies.append(self._copy(one))
-            for target in self._targets:
-                if _is_open(target):
-                    self._before[target] = self._copy(target), os.get_inheritable(target)
-        except OSError:  # RLIMIT_NOFILE
-            for copy, _ in self._before.values():
-                os.close(copy)
+                any(map(self._copies.append, self._copy(one)))
+            for target in filter(_is_open, self._targets):
+                self._inheritable[target] = os.get_inheritable(target)
+                any(map(self._before.__setitem__, (target,), self._copy(target)))
+            for copy, target in zip(self._copies, self._targets):
+                any(map(self._placed.append, map(os.dup2, (copy,), (target,))))
+        except BaseException:  # a signal handler's too
+            self.__exit__()
             raise
-        else:
-            for copy, target in zip(copies, self._targets):
-                os.dup2(copy, target)
-        finally:
-            for copy in copies:
-                os.close(copy)
 
-    def _copy(self, one: HasNumber) -> int:
-        return fcntl(one, F_DUPFD_CLOEXEC, self._targets.stop)
+    def _copy(self, one: HasNumber) -> Iterable[int]:
+        """Makes a copy when it is asked for it, close-on-exec, and past where they are put."""
+        return map(fcntl, (one,), (F_DUPFD_CLOEXEC,), (self._targets.stop,))
 
     def __exit__(self, *exception: object) -> None:
-        for target in self._targets:
+        try:
+            self._restore()
+        except BaseException:  # a signal handler's: go on where it was
+            self._restore()
+            raise
+
+    def _restore(self) -> None:
+        while self._placed:
+            target = self._placed[-1]
             if target in self._before:
-                copy, inheritable = self._before[target]
-                os.dup2(copy, target, inheritable)
-                os.close(copy)
+                os.dup2(self._before[target], target, self._inheritable[target])
+                self._placed.remove(target)
             else:
-                os.close(target)
+                any(map(os.close, map(self._placed.pop, (-1,))))
+        while self._copies:
+            any(map(os.close, map(self._copies.pop, (-1,))))
+        for target in list(self._before):
+            any(map(os.close, map(self._before.pop, (target,))))
 
 
 def _is_open(number: int) -> bool:

@@ -87,6 +87,13 @@ def text_of(family: int, kind: int, where: Any) -> str:
     return f"{'udp' if kind == SOCK_DGRAM else 'tcp'}://{host}:{where[1]}"
 
 
+def printable(text: str) -> str:
+    r"""The text of a peer's address for a log, no line of which it can forge: "\n" and the like escaped."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def address_of(sock: Any) -> str:
     """Where a socket is bound, as `connect()` takes it; "unix:" of a Unix socket that is bound nowhere.
 

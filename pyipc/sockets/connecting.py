@@ -10,6 +10,7 @@ from time import monotonic_ns
 from .. import _deadline, _unix_path
 from .._backend import ops
 from ..errors import IPCError, error
+from ._binding import made
 from .addresses import Address
 from .resolving import resolve
 
@@ -64,7 +65,7 @@ def _share(deadline: int, among: int) -> int:
 def _connect_inet(family: int, kind: int, target: Any, deadline: int, doing: str) -> socket | int:
     """The socket, or the errno for which it is none."""
     try:
-        sock = _new(family, kind, doing)
+        sock = made(socket, family, kind, doing)
     except IPCError as problem:
         if problem.errno != EAFNOSUPPORT:  # of a kernel without IPv6
             raise
@@ -106,7 +107,7 @@ def _has_met_itself(sock: socket) -> bool:
 
 
 def _connect_unix(where: Address, deadline: int, doing: str) -> socket:
-    sock = _new(AF_UNIX, SOCK_STREAM, doing)
+    sock = made(socket, AF_UNIX, SOCK_STREAM, doing)
     try:
         sock.setblocking(False)
         raw = os.fsencode(where.name)
@@ -116,12 +117,3 @@ def _connect_unix(where: Address, deadline: int, doing: str) -> socket:
     except BaseException:  # a signal handler's too
         sock.close()
         raise
-
-
-def _new(family: int, kind: int, doing: str) -> socket:
-    try:
-        return socket(family, kind)
-    except OSError as problem:
-        if isinstance(problem, IPCError):
-            raise  # a signal handler's
-        raise error(problem.errno or 0, doing) from problem

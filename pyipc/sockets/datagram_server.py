@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from _signal import SIGTERM
 from _socket import IPV6_PKTINFO, IPV6_RECVPKTINFO
-from _thread import allocate_lock, get_ident
-from errno import EBADF, EINTR, EMSGSIZE
+from errno import EINTR, EMSGSIZE
 from socket import AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SO_TYPE, SOCK_DGRAM, SOL_SOCKET, socket
 from struct import Struct
 
 from .. import _deadline
 from .._backend import ops
-from ..errors import ClosedError, error, limit_error
+from ..errors import error, limit_error
 from ._loop import Bell, Loop
 from ._model import print_exception
-from ._sigterm import heeding_signals
+from ._serving import Serving
 from .addresses import address_of, text_of
 from .datagrams import bind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, Optional
 
     Handler = Callable[[bytes, str], Optional[bytes]]
@@ -38,7 +35,7 @@ _ANCILLARY = 128  # bytes: room for both
 _LINK_LOCAL = 0xFE80 >> 6  # fe80::/10
 
 
-class DatagramServer:
+class DatagramServer(Serving):
     """Answers datagrams, one after the other, until it is told to stop.
 
     It is bound from the beginning, and serves while `serve()` runs. The end of its block closes the socket.
@@ -74,15 +71,11 @@ class DatagramServer:
         _deadline.valid(drain)
         if not callable(handler):
             raise TypeError(f"a function serves datagrams, not {handler!r}")
+        super().__init__()
         self._handler = handler
         self._drain = drain
         self._log = log or _complain
-        self._stops = 0
         self._last = 0  # until when they are served that had come before the stop; 0 while there was none
-        self._served = self._closes = False
-        self._serves_in: int | None = None  # which thread
-        self._serving = allocate_lock()
-        self._bell: Bell | None = None
         self.socket = bind(address) if isinstance(address, str) else address
         try:
             self._ask_where_it_was_sent_to()
@@ -115,20 +108,7 @@ class DatagramServer:
         Raises:
             ClosedError: The server was closed, or has served before.
         """
-        if self._served or self._bell is None:
-            raise ClosedError(EBADF, "the server has served, or was closed")
-        self._served = True
-        self._pid = os.getpid()
-        bell = self._bell
-        self._serving.acquire()
-        try:
-            self._serves_in = get_ident()
-            heeding_signals(bell, lambda: {SIGTERM: self._on_sigterm}, lambda: self._serve(bell))
-        finally:
-            self._serves_in = None
-            self._serving.release()
-            if self._closes:
-                self.close()
+        self._serve_once(lambda: {SIGTERM: self._on_sigterm}, self._serve)
 
     def _serve(self, bell: Bell) -> None:
         loop = Loop()
@@ -206,31 +186,8 @@ class DatagramServer:
 
     # ---- the end ----
 
-    def close(self) -> None:
-        """Close the socket; `serve()` in another thread ends at once, before that.
-
-        Called by the handler, it is closed when `serve()` ends, which is at once, too.
-        """
-        if self._serves_in is not None and os.getpid() == self._pid:
-            self.stop()
-            self.stop()
-            if self._serves_in == get_ident():
-                self._closes = True
-                return
-            with self._serving:  # it has come back
-                pass
+    def _close_sockets(self) -> None:
         self.socket.close()
-        if self._bell is not None:
-            self._bell.close()
-            self._bell = None
-
-    def __enter__(self) -> DatagramServer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"<datagram server at {self.address if self._bell else 'nowhere: closed'}>"

@@ -19,7 +19,7 @@ from ..errors import AlreadyExistsError, IPCError, NotFoundError, PeerGoneError,
 from . import _state
 from ._model import print_exception
 from .addresses import absolute
-from .listening import Listener
+from .listening import Listener, accept
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ class Handover:
     def _come(self) -> None:
         assert self._control is not None
         try:
-            connection = self._control.sock.accept()[0]
+            connection = accept(self._control.sock)[0]
         except BlockingIOError:
             return  # who came has gone
         except OSError:  # there is no descriptor for it, which may take a while

@@ -21,7 +21,7 @@ from socket import (
 
 from .. import _deadline
 from ..errors import IPCError, error
-from ._binding import at_first, everywhere, refused
+from ._binding import at_first, everywhere, made, refused
 from .activation import activated_number, take
 from .addresses import Address, text_of
 from .resolving import resolve
@@ -34,8 +34,28 @@ if TYPE_CHECKING:
 
 # As numbers.
 family_of, _type = _socket.socket.family.__get__, _socket.socket.type.__get__
+_own = _socket.socket.__init__
 
 _BACKLOG = max(SOMAXCONN, 4096)  # the kernel cuts it to /proc/sys/net/core/somaxconn
+
+
+def accept(listening: socket) -> tuple[socket, Any]:
+    """Accept a connection, and whose it is: see `socket.socket.accept`."""
+    connection = socket.__new__(socket)
+    connection._io_refs, connection._closed = 0, False  # type: ignore[attr-defined]  # as its __init__ does
+    came: list[Any] = []
+    try:
+        # One step of the interpreter, after which a signal handler may raise: from accept(2) to the list.
+        next(map(came.extend, iter(listening._accept, None)))  # type: ignore[attr-defined]  # of the C type
+        _own(connection, family_of(listening), _type(listening), 0, came[0])
+        if getdefaulttimeout() is None and listening.gettimeout():
+            connection.setblocking(True)
+        return connection, came[1]
+    except BaseException:  # a signal handler's too
+        if came and connection.fileno() < 0:
+            os.close(came[0])
+        connection.close()
+        raise
 
 
 class Listener(socket):
@@ -46,6 +66,7 @@ class Listener(socket):
     """
 
     _bound: _unix_path.BoundPath | None = None
+    _is_served = False  # whether a server has it
     _asked: str | None = None  # the address that its server was given, by which a successor asks for it
 
     @property
@@ -55,14 +76,7 @@ class Listener(socket):
             return f"unix:{os.fsdecode(self._bound.path)}"
         return text_of(self.family, SOCK_STREAM, self.getsockname())
 
-    def accept(self) -> tuple[socket, Any]:
-        """Accept a connection, and whose it is: see `socket.socket.accept`."""
-        # As there, but for the names of its family and type, looked up at each connection.
-        number, where = self._accept()  # type: ignore[attr-defined]  # of the C type
-        connection = socket(family_of(self), _type(self), 0, number)
-        if getdefaulttimeout() is None and self.gettimeout():
-            connection.setblocking(True)
-        return connection, where
+    accept = accept
 
     def close(self) -> None:
         """Close it, and remove its path.
@@ -150,7 +164,7 @@ def _listen_at_activated(name: str, doing: str) -> Listener:
 def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -> Listener:
     from .. import _unix_path
 
-    listener = _new(AF_UNIX, f"listen at unix:{path}")
+    listener = made(Listener, AF_UNIX, SOCK_STREAM, f"listen at unix:{path}")
     try:
         listener._bound = _unix_path.bind(listener, path, mode=mode, backlog=backlog, timeout=timeout)
         return listener
@@ -160,7 +174,7 @@ def _listen_at_path(path: str, backlog: int, mode: int, timeout: float | None) -
 
 
 def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = False) -> Listener:
-    listener = _new(family, doing)
+    listener = made(Listener, family, SOCK_STREAM, doing)
     try:
         if family != AF_UNIX:
             listener.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # of connections that are over, not of listeners
@@ -174,12 +188,3 @@ def _listen_at(family: int, target: Any, backlog: int, doing: str, both: bool = 
         if isinstance(problem, OSError) and not isinstance(problem, IPCError):
             raise refused(problem, doing) from problem
         raise
-
-
-def _new(family: int, doing: str) -> Listener:
-    try:
-        return Listener(family, SOCK_STREAM)
-    except OSError as problem:
-        if isinstance(problem, IPCError):
-            raise  # a signal handler's
-        raise error(problem.errno or 0, doing) from problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from errno import EAFNOSUPPORT, EAGAIN, EMSGSIZE, ENOBUFS, ETIMEDOUT
+from heapq import heappop, heappush
 from select import POLLIN, POLLOUT, poll
 from socket import (
     AF_INET6,
@@ -26,7 +27,7 @@ from .addresses import Address
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Any, Union
+    from typing import Any, Optional, Union
 
     from .resolving import Found
 
@@ -54,13 +55,14 @@ def query(
     timeout: float | None = 10.0,
     *,
     max_size: int = _MOST,
+    resend: float | None = None,
 ) -> Iterator[tuple[str, Outcome]]:
     """Ask many hosts the same, by one datagram each, all at once: who answered what, in the order of arrival.
 
     Each address comes once, with its answer or with why there is none, so `dict(query(...))` is the whole
-    result. What comes from elsewhere, a second time or too late is ignored. Lost datagrams are not repeated;
-    who wants that asks those again that were silent. It all takes one descriptor of each family; two more,
-    and threads, while there are names of hosts to find. Nothing is sent before the first answer is asked for.
+    result. What comes from elsewhere, a second time or too late is ignored. It all takes one descriptor of
+    each family; two more, and threads, while there are names of hosts to find. Nothing is sent before the
+    first answer is asked for.
 
     Args:
         addresses: `udp://host:port`, as for `connect()`. Of a host with several addresses the next one is
@@ -70,6 +72,9 @@ def query(
             hosts and who uses the answers included. None waits until all have answered or refused; 0
             takes what is there at once.
         max_size: How many bytes an answer may have.
+        resend: After how many seconds one that is silent is asked again, as datagrams are lost; then after
+            twice as many, and so on, all within *timeout*. A host may get the request several times then.
+            None asks once.
 
     Yields:
         The address, as it was given, and its answer, bytes; or instead of an answer
@@ -91,7 +96,9 @@ def query(
     _deadline.valid(timeout)
     if not isinstance(max_size, int) or not 1 <= max_size <= _MOST:
         raise ValueError(f"max_size is 1..{_MOST} bytes, not {max_size!r}")
-    return _answers(hosts, data, timeout, max_size)
+    if resend is not None and not resend > 0:  # "not >" catches NaN too
+        raise ValueError(f"resend is None or more than 0 seconds, not {resend!r}")
+    return _answers(hosts, data, timeout, max_size, resend)
 
 
 def _host(text: str) -> _Host:
@@ -103,9 +110,9 @@ def _host(text: str) -> _Host:
 
 
 def _answers(
-    hosts: dict[str, _Host], request: bytes, timeout: float | None, max_size: int
+    hosts: dict[str, _Host], request: bytes, timeout: float | None, max_size: int, resend: float | None
 ) -> Iterator[tuple[str, Outcome]]:
-    asking = _Asking(hosts, request, _deadline.by(timeout), max_size)
+    asking = _Asking(hosts, request, _deadline.by(timeout), max_size, resend)
     try:
         asking.begin()
         while hosts:
@@ -134,11 +141,18 @@ class _Asking:
     """
 
     __slots__ = (
-        *("_asked", "_buffer", "_deadline", "_full", "_known", "_max_size", "_names", "_outcomes"),
-        *("_request", "_room", "_sockets", "_to_send", "hosts"),
+        *("_again", "_asked", "_buffer", "_deadline", "_full", "_known", "_max_size", "_names", "_outcomes"),
+        *("_request", "_resend", "_room", "_sockets", "_to_send", "hosts"),
     )
 
-    def __init__(self, hosts: dict[str, _Host], request: bytes, deadline: int, max_size: int) -> None:
+    def __init__(
+        self,
+        hosts: dict[str, _Host],
+        request: bytes,
+        deadline: int,
+        max_size: int,
+        resend: float | None,
+    ) -> None:
         self.hosts = hosts
         self._request = request
         self._deadline = deadline
@@ -147,7 +161,9 @@ class _Asking:
         self._room = len(hosts) * _ROOM
         self._sockets: dict[int, socket] = {}
         self._names: Names | None = None
-        self._to_send: deque[tuple[_Host, Target]] = deque()
+        self._resend = None if resend is None else max(1, int(min(resend, 1e9) * 1e9))
+        self._again: list[tuple[int, int, Target]] = []  # when, how long it has waited then, who
+        self._to_send: deque[tuple[Optional[_Host], Target, Optional[int]]] = deque()  # no host: again
         self._full = 0  # EAGAIN or ENOBUFS if the last send was refused for it
         self._asked: dict[Target, list[_Host]] = {}  # who waits for an answer from there
         self._known: dict[Target, bytes | int] = {}  # what it was: two hosts may have one address
@@ -169,6 +185,7 @@ class _Asking:
         # The clock first: what has come until then counts, however long our caller has used the answers.
         late = monotonic_ns() >= self._deadline
         self._take_names()
+        self._take_silent()
         self._send()
         self._receive()
         if late:
@@ -209,10 +226,16 @@ class _Asking:
 
     def _ask_next(self, host: _Host) -> None:
         for target in host.left:
-            self._to_send.append((host, target))
+            self._to_send.append((host, target, self._resend))
             return
         assert host.problem is not None  # what is found has one address at least
         self._settle(host.text, host.problem)
+
+    def _take_silent(self) -> None:
+        now = monotonic_ns()
+        while self._again and self._again[0][0] <= now:
+            _, pause, target = heappop(self._again)
+            self._to_send.append((None, target, 2 * pause))
 
     def _settle(self, text: str, outcome: Outcome) -> None:
         del self.hosts[text]
@@ -230,19 +253,22 @@ class _Asking:
                 if self._deadline and monotonic_ns() >= self._deadline:
                     return
             tries += 1
-            host, target = self._to_send[0]
-            if target in self._asked:
+            host, target, pause = self._to_send[0]
+            if host is not None and target in self._asked:
                 self._asked[target].append(host)
-            elif target in self._known:
+            elif host is not None and target in self._known:
                 self._tell(host, self._known[target])
-            else:
+            elif host is not None or target in self._asked:  # else it has answered meanwhile
                 number = self._send_to(target)
                 if number in _FULL:
                     self._full = number
                     return
-                self._asked[target] = [host]
+                if host is not None:
+                    self._asked[target] = [host]
                 if number:
                     self._answered(target, number)
+                elif pause is not None:
+                    heappush(self._again, (monotonic_ns() + pause, pause, target))
             self._to_send.popleft()
 
     def _send_to(self, target: Target) -> int:
@@ -337,13 +363,14 @@ class _Asking:
     # ---- waiting ----
 
     def _wait(self) -> None:
-        """Wait for answers, for names, for room to send, or for the end."""
+        """Wait for answers, for names, for room to send, until one is to be asked again, or for the end."""
         poller = poll()
         for sock in self._sockets.values():
             poller.register(sock, POLLIN | (POLLOUT if self._full == EAGAIN else 0))
         if self._names is not None:
             poller.register(self._names, POLLIN)
-        left = -(-(self._deadline - monotonic_ns()) // 10**6)
+        until = min(self._deadline, self._again[0][0]) if self._again else self._deadline
+        left = -(-(until - monotonic_ns()) // 10**6)
         # Nothing tells when a device has room in its queue again.
         most = 1 if self._full == ENOBUFS else max(0, min(left, _LONGEST_POLL * 1000))
         poller.poll(most)

@@ -6,7 +6,7 @@ from _socket import AF_UNIX, SOCK_STREAM
 from os import fsencode
 from time import monotonic_ns
 
-from .addresses import text_of
+from .addresses import printable, text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ class Served:
 
     @property
     def peer(self) -> str:
-        """The client's address: "tcp://host:port"; "unix:" of Unix clients, as a rule; "" of no client."""
+        r"""The client's address: "tcp://host:port"; "unix:" of Unix clients, as a rule; "" of no client.
+
+        Fit to be printed: a client chooses its path, and what cannot be printed of it is escaped ("\n").
+        """
         if not self._family:
             return ""
-        return text_of(self._family, SOCK_STREAM, self._where)
+        return printable(text_of(self._family, SOCK_STREAM, self._where))
 
     def end(self, failure: BaseException | None = None) -> None:
         """It is over."""

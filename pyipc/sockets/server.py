@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import os
+from _functools import partial
 from _signal import SIGINT, SIGTERM, default_int_handler, getsignal, set_wakeup_fd, signal
-from _socket import AF_UNIX
-from _thread import allocate_lock, get_ident
 from errno import EBADF
 
 from .. import _deadline
 from ..errors import ClosedError
 from ._access import Access
+from ._listeners import close_all, open_all
 from ._loop import Bell, Loop
 from ._model import Job
-from ._sigterm import heeding_signals
-from .addresses import absolute
-from .listening import Listener, listen
+from ._models import choose
+from ._serving import Serving
 from .record import Served
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from types import TracebackType
-    from typing import Any, Union
+    from typing import Any
 
     from ..memory import Memory
     from ..processes import Command
+    from ._listeners import Where
     from ._model import Handler, Model
+    from ._serving import Handlers
     from .handover import Handover, Predecessor
-
-    Where = Union[str, Listener]
+    from .listening import Listener
 
 __all__ = ("Served", "Server")
 
-_SERVED_AT_ONCE = 64
 _ENDED_BY_SIGTERM = 128 + SIGTERM
 
 
-class Server:
+class Server(Serving):
     """Serves connections, until it is told to stop.
 
     It listens from the beginning, and serves while `serve()` runs. The end of its block closes the listeners
@@ -45,7 +43,7 @@ class Server:
 
     Args:
         address: Where to listen, as for `listen()`; or a `Listener`, or several of both. It is the
-            server's from now on.
+            server's from now on, and no other one's.
         handler: A function, that is given each connection, a standard socket, which is closed when it
             returns; or a `processes.Command`, whose standard input and output the connection is.
         model: Who serves:
@@ -117,19 +115,16 @@ class Server:
     ) -> None:
         _deadline.valid(timeout)
         _deadline.valid(drain)
-        make, most = _model(model, handler, concurrency)
+        make, most = choose(model, handler, concurrency)
         access = Access(allow, allow_groups)
-        self._pid = os.getpid()
+        super().__init__()
         self._drain = drain
-        self._stops = self._terms = 0
+        self._terms = 0
         self._handles = self._interrupted = False
         self._at_sigint: Any = None
         self._first: Callable[[], object] = bool
         self._until = _deadline.FOREVER  # when all is to have ended
-        self._over = self._served = self._leaving = self._closes = False
-        self._serves_in: int | None = None  # which thread
-        self._serving = allocate_lock()
-        self._bell: Bell | None = None
+        self._over = self._leaving = False
         self._handover: Handover | None = None
         self._save = save
         self._next: Callable[[], object] | None = None  # becomes another program
@@ -141,13 +136,13 @@ class Server:
                 from .handover import Handover
 
                 self._handover = Handover(handover, save)
-            self.listeners = _listeners(address, mode, access.asks, self._handover)
+            self.listeners = open_all(address, mode, access.asks, self._handover)
             self._inherit()
             self._addresses = [listener.address for listener in self.listeners]
             self._bell = Bell()
-            self._model: Model = make(
-                Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
-            )
+            job = Job(self.listeners, handler, most, timeout, access, silent, log, drain, self._become_child)
+            self._make = partial(make, job)
+            self._model: Model = self._make()
         except BaseException:  # a signal handler's too
             self.close()
             raise
@@ -188,43 +183,44 @@ class Server:
         Raises:
             ClosedError: The server was closed, or has served before.
         """
-        if self._served or self._bell is None:
-            raise ClosedError(EBADF, "the server has served, or was closed")
-        self._served = True
-        self._pid = os.getpid()  # it may have become a daemon since it listens
-        self._serving.acquire()
-        try:
-            self._serves_in = get_ident()
-            heeding_signals(self._bell, self._handlers, self._serve)
-        finally:
-            self._serves_in = None
-            self._serving.release()
-            if self._closes:
-                self.close()
+        self._serve_once(self._handlers, self._serve)
 
-    def _serve(self) -> None:
-        assert self._bell is not None
+    def _serve(self, bell: Bell) -> None:
+        if self._stops:
+            self._until = _deadline.after(self._drain)
+        self._serve_by(self._model, bell)
+        if self._next is None:
+            return
+        if not self._stops:
+            self._next()
+        if self._stops > 1:
+            return
+        # Who is queued has waited for that program, which does not come after all.
+        self._over = self._leaving = False
+        self._next = None
+        self._model = self._make()
+        self._serve_by(self._model, bell)
+
+    def _serve_by(self, model: Model, bell: Bell) -> None:
         self._loop = Loop()
         try:
-            self._loop.watch(self._bell, self._told)
+            self._loop.watch(bell, self._told)
             if self._stops:
-                self._until = _deadline.after(self._drain)
-                self._model.told(self._stops)
-            self._model.begin(self._loop)
+                model.told(self._stops)
+                bell.ring()
+            model.begin(self._loop)
             if self._handover is not None:
                 self._handover.begin(self._loop, self.listeners, self._replaced)
             while not self._over:
                 self._loop.turn()
         finally:
             try:
-                self._model.end()
+                model.end()
             except BaseException:  # a signal handler's: children are not left behind for that
-                self._model.end()
+                model.end()
                 raise
             finally:
                 self._loop.close()
-        if self._next is not None and not self._stops:
-            self._next()
 
     def stop(self) -> None:
         """Serve nobody any more but those who are connected; a second call ends those at once, too.
@@ -254,7 +250,7 @@ class Server:
         kernel's queue. Unix paths stay, and are nobody's to remove.
 
         From any thread or signal handler, once `serve()` runs; that does not come back, unless `stop()` is
-        called meanwhile.
+        called before it has become that program: then who is queued is served here, too.
 
         Args:
             program: Its path, or a name that is looked for in the PATH.
@@ -272,6 +268,8 @@ class Server:
 
         environment = dict(os.environ if env is None else env)
         path, words = find(program, environment), (program, *arguments)
+        if self._stops:
+            return
         self._next = lambda: become(path, words, environment, self.listeners, self._save)
         if self._bell is not None:
             if self._served:
@@ -286,6 +284,8 @@ class Server:
         if self._stops > 1:
             self._end()
         elif self._stops:
+            if not self._leaving:
+                self._next = None
             self._leave([])
         elif self._next is not None:
             self._leave(self.listeners)
@@ -317,10 +317,10 @@ class Server:
 
     # ---- processes ----
 
-    def _handlers(self) -> dict[int, Callable[[int, Any], object]]:
+    def _handlers(self) -> Handlers:
         """What signals mean while we serve, here and in children that live too short for their own."""
         self._at_sigint = getsignal(SIGINT)
-        handlers: dict[int, Callable[[int, Any], object]] = {SIGTERM: self._on_sigterm}
+        handlers: Handlers = {SIGTERM: self._on_sigterm}
         if callable(self._at_sigint):  # else somebody ignores it, or C handles it
             handlers[SIGINT] = self._on_sigint
         self._handles = True
@@ -367,37 +367,14 @@ class Server:
 
     # ---- the end ----
 
-    def close(self) -> None:
-        """Close the listeners, and remove their paths; `serve()` in another thread ends at once, before that.
-
-        Called where it serves, in a handler say, it is closed when `serve()` ends, which is at once, too.
-        """
-        if self._serves_in is not None and os.getpid() == self._pid:
-            self.stop()
-            self.stop()
-            if self._serves_in == get_ident():
-                self._closes = True
-                return
-            with self._serving:  # it has come back
-                pass
+    def _close_sockets(self) -> None:
         try:
             if self._handover is not None:
                 self._handover.close()
         finally:
             if self.inherited is not None:
                 self.inherited.close()
-            if self._bell is not None:
-                self._bell.close()
-                self._bell = None
-            _close(self.listeners)
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+            close_all(self.listeners)
 
     def __repr__(self) -> str:
         return f"<server at {', '.join(self.addresses) if self._bell else 'nowhere: closed'}>"
@@ -405,81 +382,3 @@ class Server:
 
 def _ignore(number: int, frame: object) -> None:
     """Not SIG_IGN, which programs would inherit."""
-
-
-def _model(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[Job], Model], int]:
-    """What makes it, and how many it serves at once."""
-    if concurrency is not None and (not isinstance(concurrency, int) or concurrency < 1):
-        raise ValueError(f"concurrency is at least 1, not {concurrency!r}")
-    if hasattr(handler, "commands"):
-        from ._children import Programs
-
-        if len(handler.commands) != 1:
-            raise ValueError("a connection is for one program, not for a pipeline")
-        return Programs, concurrency or _SERVED_AT_ONCE
-    if not callable(handler):
-        raise TypeError(f"a function or a Command serves, not {handler!r}")
-    if name == "serial":
-        from ._inside import Serial
-
-        return Serial, 1
-    if name == "thread":
-        from ._inside import Threads
-
-        return Threads, concurrency or _SERVED_AT_ONCE
-    if name == "fork":
-        from ._children import Forks
-
-        return Forks, concurrency or _SERVED_AT_ONCE
-    processors = len(os.sched_getaffinity(0))
-    if name == "prefork":
-        from ._prefork import Prefork
-
-        return Prefork, concurrency or processors
-    if name == "dispatch":
-        from ._dispatch import Dispatch
-
-        return Dispatch, concurrency or processors
-    raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')
-
-
-def _listeners(
-    given: Where | Sequence[Where], mode: int, needs_unix: bool, handover: Handover | None
-) -> list[Listener]:
-    several = [given] if isinstance(given, (str, Listener)) else list(given)
-    if not several:
-        raise ValueError("a server listens somewhere")
-    before = None if handover is None else handover.before
-    opened: list[Listener] = []
-    try:
-        for one in several:
-            listener = one if isinstance(one, Listener) else _listener(one, mode, before)
-            opened.append(listener)
-            if needs_unix and listener.family != AF_UNIX:
-                raise ValueError("who connects, the kernel tells of Unix sockets only")
-        if before is not None:
-            before.close_rest()
-        return opened
-    except BaseException:  # a signal handler's too
-        if handover is not None:
-            handover.close()  # first: what it has given up is not ours to remove
-        _close(opened)
-        raise
-
-
-def _listener(address: str, mode: int, before: Predecessor | None) -> Listener:
-    asked = absolute(address)
-    listener = None if before is None else before.take(asked)
-    if listener is None:
-        listener = listen(address, mode=mode)
-    listener._asked = asked
-    return listener
-
-
-def _close(listeners: list[Listener]) -> None:
-    """Close all, whatever the first of them raises."""
-    if listeners:
-        try:
-            listeners[0].close()
-        finally:
-            _close(listeners[1:])

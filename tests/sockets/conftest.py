@@ -280,6 +280,65 @@ def server(child):
         one.clear_away()
 
 
+def asks(say, hear, addresses):
+    """Short connections, one after the other, until it is told to end; how they ended."""
+    import threading
+
+    from pyipc.sockets import connect
+
+    over = []
+
+    def wait():
+        over.append(hear())
+
+    threading.Thread(target=wait).start()
+    ends = {}
+    say("begun")
+    count = 0
+    while not over:
+        count += 1
+        try:
+            with connect(addresses[count % len(addresses)], 20) as connection:
+                connection.settimeout(20)
+                connection.sendall(b"hello\n")
+                answer = b""
+                while True:
+                    more = connection.recv(100)
+                    if not more:
+                        break
+                    answer += more
+                end = int(answer) if answer else "empty"
+        except OSError as problem:
+            end = repr(problem)
+        ends[end] = ends.get(end, 0) + 1
+    say(ends)
+
+
+@pytest.fixture
+def asking(child):
+    """Start a client that connects again and again; told to end, it says how often and how that ended."""
+
+    def start(addresses):
+        client = child(asks, addresses)
+        assert client.hear() == "begun"
+        return client
+
+    return start
+
+
+@pytest.fixture
+def answer():
+    """What a server that gives a number answers."""
+
+    def answer(address, question=b"hello\n"):
+        with sockets.connect(address, 20) as connection:
+            connection.settimeout(20)
+            connection.sendall(question)
+            return int(connection.recv(100))
+
+    return answer
+
+
 @pytest.fixture
 def facts():
     """Wait until something is as it should be."""

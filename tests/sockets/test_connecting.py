@@ -28,18 +28,6 @@ def place():
     shutil.rmtree(place)
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
 def port_of(listener):
     return listener.getsockname()[1]
 
@@ -84,7 +72,7 @@ def test_a_host_by_address_and_by_name():
         meet(listener, f"tcp://localhost:{port_of(listener)}", timeout=None)
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_a_host_of_ipv6():
     with sockets.listen("tcp://[::1]:0") as listener:
         assert listener.address == f"tcp://[::1]:{port_of(listener)}"
@@ -405,52 +393,20 @@ def test_a_deadline_of_signals_is_not_taken_for_an_address_that_failed(full, mon
 
 
 def interrupt_at_each_step(say, hear, address):
-    """Connect, and raise at each step of it; what is open afterwards."""
-    import gc
-    import os
-    import sys
+    """Connect, and raise at each step of it; nothing is open afterwards."""
+    from each_step import at_each_step, open_files
 
     from pyipc import _unix_path, sockets
-    from pyipc.sockets import addresses, connecting
-
-    files = {connecting.__file__, addresses.__file__, _unix_path.__file__}
-    wanted = "line" if sys.version_info[:2] == (3, 12) else "opcode"  # its first releases tell of no other
-    done = 0
-
-    def local(frame, event, argument):
-        nonlocal done
-        if event == wanted:
-            done += 1
-            if done == steps:
-                raise KeyboardInterrupt
-        return local
-
-    def enter(frame, event, argument):
-        if frame.f_code.co_filename not in files:
-            return None
-        frame.f_trace_opcodes = True
-        return local
-
-    def open_files():
-        gc.collect()
-        return len(os.listdir("/proc/self/fd"))
+    from pyipc.sockets import _binding, addresses, connecting
 
     sockets.connect(address, 20).close()  # so that all is imported
-    before, steps = open_files(), 0
-    while True:
-        steps += 1
-        done = 0
-        sys.settrace(enter)
-        try:
-            sock = sockets.connect(address, 20)
-        except KeyboardInterrupt:
-            sock = None
-        sys.settrace(None)
+    before = open_files()
+    for steps, sock in at_each_step(
+        lambda: sockets.connect(address, 20), connecting, _binding, addresses, _unix_path
+    ):
         if sock is not None:
             sock.close()
-            if done < steps:
-                break
-            sock = None
+        sock = None
         assert open_files() == before, steps
     say(steps)
 

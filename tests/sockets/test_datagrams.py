@@ -20,18 +20,6 @@ pytestmark = pytest.mark.timeout(60)
 PATIENCE = 20
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
-            one.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
-
-
 def port_of(address):
     return int(address.rpartition(":")[2])
 
@@ -39,7 +27,9 @@ def port_of(address):
 # ---- bind ----
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", pytest.param("[::1]", marks=needs_ipv6)])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", pytest.param("[::1]", marks=pytest.mark.needs_ipv6)]
+)
 def test_bind_to_a_host(host):
     with sockets.bind(f"udp://{host}:0") as sock:
         assert type(sock) is socket.socket
@@ -52,10 +42,10 @@ def test_bind_to_a_host(host):
             assert where[:2] == client.getsockname()[:2]
 
 
-def test_bind_to_all_addresses():
+def test_bind_to_all_addresses(has_ipv6):
     with sockets.bind("udp://:0") as sock:
         port = port_of(sockets.address_of(sock))
-        hosts = ["127.0.0.1", "127.9.9.9", *(["[::1]"] if has_ipv6() else [])]
+        hosts = ["127.0.0.1", "127.9.9.9", *(["[::1]"] if has_ipv6 else [])]
         for host in hosts:
             with sockets.connect(f"udp://{host}:{port}") as client:
                 client.send(host.encode())
@@ -77,7 +67,7 @@ def test_a_port_is_one_sockets():
         sockets.bind(f"udp://{'x' * 70}:0")
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 @pytest.mark.parametrize("make", [sockets.bind, sockets.listen])
 def test_a_port_that_somebody_has_is_not_had_at_another_address_of_the_name(monkeypatch, make):
     scheme = "udp" if make is sockets.bind else "tcp"
@@ -280,7 +270,7 @@ def answers_for_a_group(say, hear, host):
         thread.join()
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 @pytest.mark.parametrize("host", ["[ff15::1234]", "[ff02::1234]"])
 def test_a_group_of_ipv6_is_answered_from_an_address_of_ours(network, host):
     them = network(answers_for_a_group, host)
@@ -417,8 +407,8 @@ def test_a_sigterm_that_another_thread_gets_ends_it(child, asleep, until):
     [
         ("udp://0.0.0.0:0", ["127.0.0.1", "127.0.0.5", "127.200.0.1"]),
         ("udp://:0", ["127.0.0.1", "127.0.0.5"]),
-        pytest.param("udp://:0", ["127.0.0.7", "[::1]"], marks=needs_ipv6),
-        pytest.param("udp://[::]:0", ["[::1]"], marks=needs_ipv6),
+        pytest.param("udp://:0", ["127.0.0.7", "[::1]"], marks=pytest.mark.needs_ipv6),
+        pytest.param("udp://[::]:0", ["[::1]"], marks=pytest.mark.needs_ipv6),
     ],
 )
 def test_answers_come_from_the_address_that_was_asked(server, bound, asked):

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pytest
 
-import pyipc
 from pyipc import fds
 from pyipc.errors import AccessError, AlreadyExistsError, IPCError, TimedOutError
 from pyipc.memory import Memory
@@ -104,40 +103,6 @@ def serves(say, hear, options):
     say((len(os.listdir("/proc/self/fd")), children(), memory()))
 
 
-def asks(say, hear, addresses):
-    """Short connections, one after the other, until it is told to end; how they ended."""
-    import threading
-
-    from pyipc.sockets import connect
-
-    over = []
-
-    def wait():
-        over.append(hear())
-
-    threading.Thread(target=wait).start()
-    ends = {}
-    say("begun")
-    count = 0
-    while not over:
-        count += 1
-        try:
-            with connect(addresses[count % len(addresses)], 20) as connection:
-                connection.settimeout(20)
-                connection.sendall(b"hello\n")
-                answer = b""
-                while True:
-                    more = connection.recv(100)
-                    if not more:
-                        break
-                    answer += more
-                end = int(answer) if answer else "empty"
-        except OSError as problem:
-            end = repr(problem)
-        ends[end] = ends.get(end, 0) + 1
-    say(ends)
-
-
 # ---- what tests do ----
 
 
@@ -180,13 +145,6 @@ def stop(server):
     return ended(server, handed_over=False)
 
 
-def answer(address, question=b"hello\n"):
-    with connect(address, 20) as connection:
-        connection.settimeout(20)
-        connection.sendall(question)
-        return int(connection.recv(100))
-
-
 @pytest.fixture
 def where(tmp_path):
     return ["tcp://127.0.0.1:0", f"unix:{tmp_path}/served"]
@@ -196,11 +154,9 @@ def where(tmp_path):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_nobody_is_refused_or_reset(model, start, where, child, place, tmp_path):
+def test_nobody_is_refused_or_reset(model, start, where, place, tmp_path, answer, asking):
     server = start(where, model)
-    clients = [child(asks, server.addresses) for _ in range(3)]
-    for client in clients:
-        assert client.hear() == "begun"
+    clients = [asking(server.addresses) for _ in range(3)]
     pids = [server.pid]
     for _ in range(4):
         successor = start(where, model)
@@ -227,7 +183,7 @@ def test_nobody_is_refused_or_reset(model, start, where, child, place, tmp_path)
     assert not os.listdir(tmp_path)
 
 
-def test_fifty_in_a_row_leave_all_as_it_was(start, where, tmp_path):
+def test_fifty_in_a_row_leave_all_as_it_was(start, where, tmp_path, answer):
     server = start(where, state=(b"state", 1))
     found = []
     for _ in range(50):
@@ -242,10 +198,9 @@ def test_fifty_in_a_row_leave_all_as_it_was(start, where, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_many_at_once_come_one_after_the_other(start, where, child, place, tmp_path):
+def test_many_at_once_come_one_after_the_other(start, where, child, place, tmp_path, answer, asking):
     server = start(where)
-    client = child(asks, server.addresses)
-    assert client.hear() == "begun"
+    client = asking(server.addresses)
     options = {"address": where, "model": "thread", "handover": str(place)}
     others = [child(serves, dict(options)) for _ in range(5)]
     for other in others:
@@ -276,7 +231,7 @@ def test_many_at_once_come_one_after_the_other(start, where, child, place, tmp_p
 
 
 @pytest.mark.parametrize("model", MODELS[1:])
-def test_who_is_connected_is_served_by_the_old_one(model, start, where):
+def test_who_is_connected_is_served_by_the_old_one(model, start, where, answer):
     server = start(where, model)
     with connect(server.addresses[0], 20) as before:
         before.sendall(b"hel")  # the old one has it, and waits
@@ -311,7 +266,7 @@ def test_a_serial_server_hands_over_between_two_connections(start, where, until,
 
 
 @pytest.mark.parametrize("model", ["thread", "dispatch"])
-def test_who_has_said_nothing_yet_is_served_by_the_old_one(model, start, where):
+def test_who_has_said_nothing_yet_is_served_by_the_old_one(model, start, where, answer):
     server = start(where, model, silent=10)
     with connect(server.addresses[0], 20) as before, connect(server.addresses[0], 20) as other:
         answer(server.addresses[0])  # which came after them
@@ -326,7 +281,7 @@ def test_who_has_said_nothing_yet_is_served_by_the_old_one(model, start, where):
     stop(successor)
 
 
-def test_sigterm_meanwhile_cuts_nobody_but_a_second_one_does(start, where):
+def test_sigterm_meanwhile_cuts_nobody_but_a_second_one_does(start, where, answer):
     server = start(where, tells_of_stops=True)
     with connect(server.addresses[0], 20) as one, connect(server.addresses[0], 20) as other:
         one.sendall(b"hel")
@@ -347,7 +302,7 @@ def test_sigterm_meanwhile_cuts_nobody_but_a_second_one_does(start, where):
     stop(successor)
 
 
-def test_other_addresses_are_new_or_stay_until_the_old_one_ends(start, tmp_path):
+def test_other_addresses_are_new_or_stay_until_the_old_one_ends(start, tmp_path, answer):
     first, second, third = (f"unix:{tmp_path}/{name}" for name in ("first", "second", "third"))
     server = start([first, second])
     with connect(second, 20) as connected:
@@ -365,7 +320,7 @@ def test_other_addresses_are_new_or_stay_until_the_old_one_ends(start, tmp_path)
     assert not os.listdir(tmp_path)
 
 
-def test_paths_from_another_directory(child, tmp_path, monkeypatch):
+def test_paths_from_another_directory(child, tmp_path, monkeypatch, answer):
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
     there.mkdir()
@@ -391,7 +346,7 @@ STEPS = ("before it asks", "after it has asked", "before it says that it serves"
 
 @pytest.mark.parametrize("model", ["thread", "prefork"])
 @pytest.mark.parametrize("step", STEPS)
-def test_a_successor_is_killed(step, model, start, where, tmp_path):
+def test_a_successor_is_killed(step, model, start, where, tmp_path, answer):
     server = start(where, model)
     victim = start(where, model, die=step)
     if step == STEPS[2]:
@@ -408,7 +363,7 @@ def test_a_successor_is_killed(step, model, start, where, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_a_successor_leaves_without_serving(start, where, tmp_path):
+def test_a_successor_leaves_without_serving(start, where, tmp_path, answer):
     server = start(where)
     successor = start(where, go=False)
     successor.say("leave")
@@ -418,7 +373,7 @@ def test_a_successor_leaves_without_serving(start, where, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_a_successor_that_cannot_begin_takes_nothing_away(start, where, place, tmp_path):
+def test_a_successor_that_cannot_begin_takes_nothing_away(start, where, place, tmp_path, answer):
     server = start(where)
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = f"tcp://127.0.0.1:{other.getsockname()[1]}"
@@ -433,7 +388,7 @@ def test_a_successor_that_cannot_begin_takes_nothing_away(start, where, place, t
     assert not os.listdir(tmp_path)
 
 
-def test_a_successor_is_killed_with_its_descriptors(start, where, tmp_path):
+def test_a_successor_is_killed_with_its_descriptors(start, where, tmp_path, answer):
     server = start(where)
     before = answer(server.addresses[0], b"descriptors\n")
     victim = start(where, go=False)
@@ -452,7 +407,7 @@ def test_a_successor_is_killed_with_its_descriptors(start, where, tmp_path):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_old_one_ends_before_the_new_one_serves(how, start, where, tmp_path):
+def test_the_old_one_ends_before_the_new_one_serves(how, start, where, tmp_path, answer):
     server = start(where)
     successor = start(where, go=False)
     server.kill(how)
@@ -484,7 +439,7 @@ def test_the_old_one_is_killed_and_the_new_one_leaves(start, where, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["fork", "prefork", "dispatch"])
-def test_children_of_the_dead_are_in_nobodys_way(model, start, where, place):
+def test_children_of_the_dead_are_in_nobodys_way(model, start, where, place, answer):
     server = start(where, model)
     with connect(server.addresses[0], 20) as before:
         before.sendall(b"hel")  # it takes a child, which lives on
@@ -499,7 +454,7 @@ def test_children_of_the_dead_are_in_nobodys_way(model, start, where, place):
         assert before.recv(100)
 
 
-def test_the_old_one_is_killed_while_it_drains(start, where, tmp_path):
+def test_the_old_one_is_killed_while_it_drains(start, where, tmp_path, answer):
     server = start(where)
     with connect(server.addresses[0], 20) as before:
         before.sendall(b"hel")
@@ -512,7 +467,7 @@ def test_the_old_one_is_killed_while_it_drains(start, where, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_the_new_one_dies_while_the_old_one_drains(start, where, tmp_path):
+def test_the_new_one_dies_while_the_old_one_drains(start, where, tmp_path, answer):
     server = start(where)
     with connect(server.addresses[0], 20) as before:
         before.sendall(b"hel")
@@ -532,7 +487,7 @@ def test_the_new_one_dies_while_the_old_one_drains(start, where, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_one_that_drains_hands_nothing_over(start, where, place, until):
+def test_one_that_drains_hands_nothing_over(start, where, place, until, answer):
     server = start(where)
     with connect(server.addresses[0], 20) as before:
         before.sendall(b"hel")
@@ -546,8 +501,8 @@ def test_one_that_drains_hands_nothing_over(start, where, place, until):
     ended(server, handed_over=False)
 
 
-def _reachable(place, kind=socket.SOCK_SEQPACKET):
-    with socket.socket(socket.AF_UNIX, kind) as probe:
+def _reachable(place):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
         return probe.connect_ex(str(place)) == 0
 
 
@@ -580,7 +535,7 @@ def gone(connection):
         return True
 
 
-def test_garbage_costs_nothing(start, where, ask, until, tmp_path):
+def test_garbage_costs_nothing(start, where, ask, until, tmp_path, answer):
     server = start(where)
     before = answer(server.addresses[0], b"descriptors\n")
     with open("/dev/null") as file:
@@ -604,7 +559,7 @@ def test_garbage_costs_nothing(start, where, ask, until, tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_who_says_nothing_is_in_nobodys_way(start, where, ask, tmp_path):
+def test_who_says_nothing_is_in_nobodys_way(start, where, ask, tmp_path, answer):
     server = start(where)
     before = answer(server.addresses[0], b"descriptors\n")
     silent = [ask() for _ in range(50)]
@@ -711,7 +666,7 @@ def as_nobody(fork):
     return start
 
 
-def test_another_user_gets_nothing(as_nobody, child, open_place):
+def test_another_user_gets_nothing(as_nobody, child, open_place, answer):
     def follows(us):
         with pytest.raises(IPCError) as caught:
             Server("tcp://127.0.0.1:0", print, handover=path)
@@ -786,7 +741,7 @@ def test_a_state_that_could_change_is_refused(place, fork):
     assert lurer.end() == 0
 
 
-def test_what_cannot_be_saved_is_not_handed_over(start, where, place):
+def test_what_cannot_be_saved_is_not_handed_over(start, where, place, answer):
     server = start(where, state=(b"x", "y"))
     with pytest.raises(IPCError, match="TypeError") as caught:
         Server(where, print, handover=str(place))
@@ -826,7 +781,7 @@ def other_environment(tmp_path_factory):
     return {"PYIPC_BACKEND": "fallback", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def test_another_python_and_back(start, where, process, tmp_path, other_environment):
+def test_another_python_and_back(start, where, process, tmp_path, other_environment, answer):
     python = _another_python(other_environment)
     if python is None:
         pytest.skip("no Python of another version is here")
@@ -848,151 +803,6 @@ def test_another_python_and_back(start, where, process, tmp_path, other_environm
     ended(other, handed_over=True)
     stop(server)
     assert os.listdir(tmp_path) == []
-
-
-# ---- across exec ----
-
-# Whatever speaks sd_listen_fds(3); and not a line of it ours.
-_PLAIN = """
-import os, signal, socket
-print((os.getpid(), os.environ["LISTEN_PID"], os.environ["LISTEN_FDNAMES"]), flush=True)
-unix, tcp = socket.socket(fileno=3), socket.socket(fileno=4)
-state = os.pread(5, 100, 0)
-others = [number for number in range(6, 1000) if os.path.exists(f"/proc/self/fd/{number}")]
-pipes = signal.getsignal(signal.SIGPIPE) != signal.SIG_IGN
-print((os.environ["LISTEN_FDS"], unix.getsockname(), os.get_blocking(3), state, others), flush=True)
-while True:
-    with unix.accept()[0] as connection:
-        if connection.recv(100) == b"end\\n":
-            break
-        connection.sendall(b"%d" % os.getpid())
-"""
-
-_OURS = """
-import os, signal, sys
-from pyipc.sockets import Server
-address, times = sys.argv[1], int(sys.argv[2])
-def answer(connection):
-    connection.recv(100)
-    connection.sendall(b"%d" % times)
-def save():
-    return b"after %d" % times
-with Server(address.split(), answer, model=sys.argv[3], save=save) as server:
-    same = "fd:served" if "fd:served" in address else "fd:3 fd:4"
-    again = [sys.executable, __file__, same, str(times + 1), sys.argv[3]]
-    signal.signal(signal.SIGHUP, lambda *_: server.exec_successor(*again))
-    print((os.getpid(), server.addresses, server.inherited and server.inherited.read()), flush=True)
-    server.serve()
-print("over", flush=True)
-"""
-
-
-def _environment():
-    path = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
-    return {**os.environ, "PYIPC_BACKEND": pyipc.backend(), "PYTHONPATH": ":".join(path)}
-
-
-@pytest.fixture
-def ours(process, tmp_path):
-    """Our program, which becomes itself at SIGHUP."""
-    program = tmp_path / "ours.py"
-    program.write_text(_OURS)
-
-    def start(address, model, prefix=()):
-        words = [*prefix, sys.executable, program, address, 0, model]
-        return process(map(str, words), env=_environment())
-
-    return start
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_a_program_becomes_itself_under_load(model, ours, child, tmp_path):
-    server = ours(f"tcp://127.0.0.1:0 unix:{tmp_path}/served", model)
-    pid, addresses, state = server.hear()
-    assert state is None
-    client = child(asks, addresses)
-    client.hear()
-    for times in range(3):
-        server.kill(signal.SIGHUP)
-        assert server.hear() == (pid, addresses, b"after %d" % times)
-        assert [answer(address) for address in addresses] == [times + 1] * 2
-    client.say()
-    ends = client.hear()
-    assert set(ends) <= {0, 1, 2, 3}, ends
-    server.kill(signal.SIGTERM)
-    assert server.line() == "over"
-    assert server.end() == 0
-    assert (tmp_path / "served").exists()  # is nobody's, and in nobody's way
-    with Server(f"unix:{tmp_path}/served", print):
-        pass
-    assert not (tmp_path / "served").exists()
-
-
-def test_any_program_can_follow(process, tmp_path):
-    program = (
-        "import sys\n"
-        "from pyipc.sockets import Server\n"
-        "def become(connection): server.exec_successor(*sys.argv[2:])\n"
-        "with Server(sys.argv[1].split(), become, save=lambda: b'a state') as server:\n"
-        "    server.serve()\n"
-    )
-    path = f"{tmp_path}/served"
-    environment = {**_environment(), "LISTEN_PIDFDID": "7"}
-    follower = [sys.executable, "-c", _PLAIN]
-    words = [sys.executable, "-c", program, f"unix:{path} tcp://127.0.0.1:0", *follower]
-    server = process(words, env=environment)
-    while not _reachable(path, socket.SOCK_STREAM):
-        time.sleep(0.001)  # between two looks at it
-    assert server.hear() == (server.pid, str(server.pid), "listener:listener:state")
-    assert server.hear() == ("3", path, True, b"a state", [])
-    assert answer(f"unix:{path}") == server.pid
-    with connect(f"unix:{path}", 20) as connection:
-        connection.sendall(b"end\n")
-    assert server.end() == 0
-
-
-def test_what_cannot_be_executed(tmp_path):
-    bad = tmp_path / "bad"
-    bad.write_text("no program")
-    bad.chmod(0o755)
-    numbers = {name: os.readlink(f"/proc/self/fd/{name}") for name in map(str, range(3, 9)) if _exists(name)}
-    with Server([f"unix:{tmp_path}/served"], print, save=lambda: b"state") as server:
-        with pytest.raises(pyipc.NotFoundError, match="nothing-like-it"):
-            server.exec_successor("nothing-like-it")
-        server.exec_successor(str(bad))
-        with pytest.raises(OSError, match="Exec format"):
-            server.serve()
-        assert {name: os.readlink(f"/proc/self/fd/{name}") for name in numbers} == numbers
-    assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
-
-
-def _exists(name):
-    return os.path.lexists(f"/proc/self/fd/{name}")
-
-
-def test_systemd_first_and_then_itself(ours, tmp_path):
-    if not shutil.which("systemd-socket-activate"):
-        pytest.skip("systemd-socket-activate is not installed")
-    path = tmp_path / "served"
-    passed = [f"--setenv={name}" for name in ("PYIPC_BACKEND", "PYTHONPATH")]
-    prefix = ["systemd-socket-activate", "--fdname=served", f"--listen={path}", *passed]
-    server = ours("fd:served", "thread", prefix)
-    while not _reachable(str(path), socket.SOCK_STREAM):
-        time.sleep(0.001)  # between two looks at it
-    with connect(f"unix:{path}", 20) as connection:
-        connection.sendall(b"hello\n")
-        pid, addresses, state = server.hear()
-        assert addresses == [f"unix:{path}"]
-        assert state is None
-        connection.settimeout(20)
-        assert int(connection.recv(100)) == 0
-    server.kill(signal.SIGHUP)
-    assert server.hear() == (pid, addresses, b"after 0")
-    assert answer(addresses[0]) == 1
-    server.kill(signal.SIGTERM)
-    assert server.line() == "over"
-    assert server.end() == 0
-    assert path.exists()  # systemd's
 
 
 @pytest.mark.skipif(os.environ.get("PYIPC_LONG") != "1", reason="PYIPC_LONG=1: 20,000 connections")

@@ -27,18 +27,6 @@ def place():
     shutil.rmtree(place)
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6) as sock:
-            sock.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-
-
 def port_of(listener):
     return listener.getsockname()[1]
 
@@ -69,18 +57,18 @@ def test_what_it_gives_are_standard_sockets():
                 assert not os.get_inheritable(connection.fileno())
 
 
-def test_everywhere_is_of_both_kinds():
+def test_everywhere_is_of_both_kinds(has_ipv6):
     for address in "tcp://:0", "tcp://*:0":
         with sockets.listen(address) as listener:
             assert reached(listener, f"tcp://127.0.0.1:{port_of(listener)}")
-            if has_ipv6():
+            if has_ipv6:
                 assert reached(listener, f"tcp://[::1]:{port_of(listener)}")
             assert reached(listener, listener.address)
             with pytest.raises(pyipc.AlreadyExistsError):
                 sockets.listen(f"tcp://127.0.0.1:{port_of(listener)}")
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_an_address_of_ipv6_is_of_it_alone():
     with sockets.listen("tcp://[::]:0") as listener:
         with sockets.listen(f"tcp://0.0.0.0:{port_of(listener)}") as other:
@@ -104,7 +92,7 @@ def test_without_ipv6_everywhere_is_ipv4(monkeypatch):
         assert listener.address.startswith("tcp://0.0.0.0:")
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_of_a_name_that_is_taken_no_other_address_is_tried(monkeypatch):
     """Else a second server would start, that nobody finds."""
     from pyipc.sockets import listening
@@ -188,6 +176,23 @@ def test_the_backlog(place):
 def test_a_wrong_timeout(timeout):
     with pytest.raises(ValueError, match="timeout"):
         sockets.listen("tcp://127.0.0.1:0", timeout=timeout)
+
+
+def test_what_it_accepts_waits_unless_sockets_have_a_default_timeout():
+    with sockets.listen("tcp://127.0.0.1:0") as listener:
+        listener.settimeout(20)
+        for default in None, 7:
+            with sockets.connect(listener.address, 20):
+                socket.setdefaulttimeout(default)
+                try:
+                    connection, _ = listener.accept()
+                finally:
+                    socket.setdefaulttimeout(None)
+                with connection:
+                    assert connection.gettimeout() == default
+                    assert connection.family == socket.AF_INET
+                    assert connection.makefile("rb").closed is False
+                assert connection.fileno() == -1
 
 
 def test_it_does_not_wait_if_its_mode_says_so():
@@ -405,66 +410,52 @@ def test_who_has_the_directory_locked_is_not_waited_for_for_ever(place):
     assert os.listdir(place) == []
 
 
+def test_a_listener_is_of_one_server(place):
+    """Two would take each other's clients, and the first to end would close it under the other."""
+    listener, other = sockets.listen(f"unix:{place}/sock"), sockets.listen(f"unix:{place}/other")
+    with sockets.Server(listener, print) as server:
+        with pytest.raises(ValueError, match=r"sock already"):
+            sockets.Server([other, listener], print)
+        assert other.fileno() == -1
+        with sockets.connect(server.address, 5):
+            listener.accept()[0].close()
+    twice = sockets.listen(f"unix:{place}/sock")
+    with pytest.raises(ValueError, match=r"sock already"):
+        sockets.Server([twice, twice], print)
+    assert os.listdir(place) == []
+
+
 # ---- signal handlers that raise ----
 
 
 def interrupt_at_each_step(say, hear, address):
     """Listen, and raise at each step of it; what is open, and what names there are, afterwards."""
-    import gc
     import os
-    import sys
     import time
+
+    from each_step import at_each_step, open_files
 
     from pyipc import _unix_path, sockets
     from pyipc.sockets import _binding, addresses, listening, resolving
 
-    files = {module.__file__ for module in (listening, _binding, addresses, resolving, _unix_path)}
-    wanted = "line" if sys.version_info[:2] == (3, 12) else "opcode"  # its first releases tell of no other
-    done = 0
+    listeners = []
 
-    def local(frame, event, argument):
-        nonlocal done
-        if event == wanted:
-            done += 1
-            if done == steps:
-                raise KeyboardInterrupt
-        return local
-
-    def enter(frame, event, argument):
-        if frame.f_code.co_filename not in files:
-            return None
-        frame.f_trace_opcodes = True
-        return local
-
-    def open_files():
-        gc.collect()
-        return len(os.listdir("/proc/self/fd"))
+    def listen_and_close():
+        listeners.append(sockets.listen(address))
+        listeners[0].close()
 
     sockets.listen(address).close()  # so that all is imported
-    before, steps, kept = open_files(), 0, 0
+    before, kept = open_files(), 0
     path = address[5:] if address.startswith("unix:/") else "/nowhere"
-    while True:
-        steps += 1
-        done = 0
-        listener = None
-        sys.settrace(enter)
-        try:
-            listener = sockets.listen(address)
-            listener.close()
-            finished = True
-        except KeyboardInterrupt:
-            finished = False
-        sys.settrace(None)
-        if listener is not None:
-            listener.close()
-            listener = None
+    modules = listening, _binding, addresses, resolving, _unix_path
+    for steps, _ in at_each_step(listen_and_close, *modules):
+        while listeners:
+            listeners.pop().close()
         give_up = time.monotonic() + 10
         while open_files() != before:  # a thread may be looking for the name yet
             assert time.monotonic() < give_up, steps
         kept += os.path.lexists(path)
         sockets.listen(address).close()  # whatever is there is in nobody's way
-        if finished and done < steps:
-            break
     say((steps, kept))
 
 
@@ -477,6 +468,38 @@ def test_a_signal_handler_that_raises_at_any_step_leaves_nothing(child, place, k
     steps, kept = process.hear(50)
     assert steps > 50
     assert kept <= 8  # of the steps that hand it on, after which nobody has it: the socket is dead
+    assert process.end() == 0
+
+
+def interrupt_accept_at_each_step(say, hear, address):
+    """Accept, and raise at each step of it; nothing is open afterwards."""
+    from each_step import at_each_step, open_files
+
+    from pyipc import sockets
+    from pyipc.sockets import listening
+
+    with sockets.listen(address) as listener:
+
+        def connect_and_accept():
+            sockets.connect(listener.address, 20).close()
+            return listener.accept()[0]
+
+        listener.settimeout(20)
+        connect_and_accept().close()
+        before = open_files()
+        for steps, connection in at_each_step(connect_and_accept, listening):
+            if connection is not None:
+                connection.close()
+            connection = None
+            assert open_files() == before, steps
+    say(steps)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_signal_handler_that_raises_at_any_step_of_accept_leaves_nothing(child, place, kind):
+    address = "tcp://127.0.0.1:0" if kind == "tcp" else f"unix:{place}/sock"
+    process = child(interrupt_accept_at_each_step, address, measured=False)
+    assert process.hear(50) > 5
     assert process.end() == 0
 
 

@@ -35,18 +35,6 @@ def silent():
         yield one.getsockname()[1]
 
 
-def has_ipv6():
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
-            one.bind(("::1", 0))
-    except OSError:
-        return False
-    return True
-
-
-needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
-
-
 def servers(say, hear):
     """Sockets at addresses that are said; then what to wait for and what to send, until None."""
     import socket
@@ -134,7 +122,7 @@ def test_200_hosts_are_asked_before_any_of_them_has_answered(child):
     assert them.end() == 0
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_ipv6(hosts, closed_port):
     them, addresses = hosts("::1", "::1", family=socket.AF_INET6)
     them.say(([0, 1], [(0, b"a", 0), (1, b"b" * 5000, 1)]))
@@ -150,7 +138,7 @@ def test_ipv6(hosts, closed_port):
     ended(them)
 
 
-@needs_ipv6
+@pytest.mark.needs_ipv6
 def test_ipv4_by_ipv6(hosts, closed_port):
     them, (address,) = hosts("127.0.0.1")
     them.say(([0], [(0, b"a", 0)]))
@@ -195,6 +183,69 @@ def test_who_turns_out_to_be_one_that_has_answered_is_not_asked_again(hosts, mon
     assert list(asking) == [(other, b"b")]
     them.hear()
     ended(them)
+
+
+# ---- what is lost ----
+
+
+def loses(say, hear, losses):
+    """Answers the request after so many, and counts all there are until it is told to end."""
+    import select
+    import socket
+    import sys
+    import time
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        one.bind(("127.0.0.1", 0))
+        say(one.getsockname()[1])
+        came = []
+        while one in select.select([one, sys.stdin], [], [])[0]:
+            data, client = one.recvfrom(100)
+            came.append(time.monotonic())
+            if len(came) == losses + 1:
+                one.sendto(data, client)
+        say(came)
+
+
+@pytest.mark.parametrize("losses", [0, 1, 3])
+def test_who_is_silent_is_asked_again_after_twice_as_long(child, hosts, losses):
+    them = child(loses, losses)
+    address = f"udp://127.0.0.1:{them.hear()}"
+    assert list(sockets.query([address], b"q", PATIENCE, resend=0.05)) == [(address, b"q")]
+    them.say()
+    came = them.hear()
+    pauses = [after - before for before, after in zip(came, came[1:])]
+    assert len(pauses) >= losses  # more if the machine was busy
+    assert sum(pauses[:losses]) >= 0.05 * (2**losses - 1) / 2  # they may be seen late
+    assert them.end() == 0
+
+
+def test_unless_told_to_it_asks_once(child):
+    them = child(loses, 1)
+    address = f"udp://127.0.0.1:{them.hear()}"
+    [(_, answer)] = sockets.query([address], b"q", 0.3)
+    assert isinstance(answer, errors.TimedOutError)
+    them.say()
+    assert len(them.hear()) == 1
+    assert them.end() == 0
+
+
+def test_to_ask_again_does_not_move_the_deadline(child, hosts, closed_port):
+    them = child(loses, 1000)
+    silent, refusing = f"udp://127.0.0.1:{them.hear()}", f"udp://127.0.0.1:{closed_port}"
+    others, (answering,) = hosts("127.0.0.1")
+    others.say(([0], [(0, b"a", 0)]))
+    begun = time.monotonic()
+    answers = dict(sockets.query([silent, answering, refusing], b"q", 0.4, resend=0.001))
+    assert 0.4 <= time.monotonic() - begun < 10
+    assert answers[answering] == b"a"
+    assert isinstance(answers[refusing], errors.PeerGoneError)
+    assert isinstance(answers[silent], errors.TimedOutError)
+    them.say()
+    assert 4 <= len(them.hear()) <= 10  # 1, 2, 4, ... ms
+    others.hear()
+    ended(others)
+    assert them.end() == 0
 
 
 # ---- what is no answer ----
@@ -565,6 +616,10 @@ def test_nobody_is_asked():
         ((["udp://127.0.0.1:7"], b"q"), {"max_size": 0}, ValueError),
         ((["udp://127.0.0.1:7"], b"q"), {"max_size": 65536}, ValueError),
         ((["udp://127.0.0.1:7"], b"q"), {"max_size": 1.5}, ValueError),
+        ((["udp://127.0.0.1:7"], b"q"), {"resend": 0}, ValueError),
+        ((["udp://127.0.0.1:7"], b"q"), {"resend": -1}, ValueError),
+        ((["udp://127.0.0.1:7"], b"q"), {"resend": float("nan")}, ValueError),
+        ((["udp://127.0.0.1:7"], b"q"), {"resend": "1"}, TypeError),
     ],
 )
 def test_wrong_arguments_are_refused_at_once(arguments, options, kind):

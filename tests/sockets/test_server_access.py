@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
@@ -46,6 +47,16 @@ def connects(child):
             other.end()
 
     return ask
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_client_forges_no_line_of_the_log(server, model, tmp_path):
+    it = server(model, f"unix:{tmp_path}/sock")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.bind(os.fsencode(tmp_path) + b"/a\nall well\x1b[1A\xff")
+        client.connect(f"{tmp_path}/sock")
+        client.sendall(b"leave\n")
+        assert it.served()[0][1] == f"unix:{tmp_path}/a\\nall well\\x1b[1A\\udcff"
 
 
 @pytest.mark.parametrize("model", MODELS)

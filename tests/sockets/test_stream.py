@@ -145,12 +145,41 @@ def test_what_came_before_a_reset_can_be_read(tcp, until):
         stream.read_line()
 
 
+def test_lines_and_other_reads_take_turns(pair):
+    stream, theirs = pair
+    theirs.sendall(b"".join(b"%d\n" % number for number in range(100, 200)))
+    lines = stream.lines()
+    assert [next(lines), next(lines)] == [b"100\n", b"101\n"]
+    assert stream.read(2) == b"10"
+    assert pyipc.wait([stream], timeout=0) == [stream]
+    assert stream.read_exactly(7) == b"2\n103\n1"
+    assert next(lines) == b"04\n"
+    with pytest.raises(pyipc.LimitError):
+        stream.read_line(max_size=3)
+    assert stream.read_line(max_size=4) == b"105\n"
+    assert next(stream.lines()) == b"106\n"
+    theirs.shutdown(socket.SHUT_WR)
+    assert stream.read_all(1000).startswith(b"107\n108\n")
+    assert list(lines) == []
+
+
+def test_memory_of_what_was_read_is_let_go(pair):
+    stream, theirs = pair
+    theirs.sendall(b"x\n" * 20_000)
+    stream.restart(0)
+    with pytest.raises(pyipc.WouldBlockError):
+        for _ in stream.lines():
+            pass
+    assert stream._lines.getbuffer().nbytes == len(stream._unread) == 0
+
+
 CHUNKS = strategies.lists(
     strategies.lists(strategies.sampled_from([b"\n", b"a", b"bc", b"\r", b"\0", b"x" * 40])).map(b"".join)
 )
 CALLS = strategies.lists(
     strategies.tuples(
-        strategies.sampled_from(["read", "read_exactly", "read_line"]), strategies.integers(1, 60)
+        strategies.sampled_from(["read", "read_exactly", "read_line", "next_line", "another_line"]),
+        strategies.integers(1, 60),
     )
 )
 
@@ -172,11 +201,28 @@ class Model:
         end = self.data.find(b"\n") + 1 or len(self.data)
         return self.cut(end) if end <= size else pyipc.LimitError
 
+    next_line = another_line = read_line
+
 
 class OneByOne(sockets.Stream):
     """Has the next chunk sent whenever it asks the kernel."""
 
-    __slots__ = ("chunks", "theirs")
+    __slots__ = ("begun", "chunks", "theirs")
+
+    def next_line(self, size):
+        return next(self.lines(size), b"")
+
+    def another_line(self, size):
+        """Of an iteration that goes on, whatever else is read meanwhile, as long as the size is the same."""
+        if size not in self.begun:
+            self.begun[size] = self.lines(size)
+        try:
+            return next(self.begun[size])
+        except (StopIteration, pyipc.IPCError) as ended:
+            del self.begun[size]
+            if isinstance(ended, StopIteration):
+                return b""
+            raise
 
     def _receive(self, size):
         chunk = next(self.chunks, None)
@@ -192,7 +238,7 @@ def test_it_does_not_matter_in_which_pieces_it_comes(chunks, calls):
     model = Model(b"".join(chunks))
     ours, theirs = socket.socketpair()
     with OneByOne(ours, timeout=10) as stream, theirs:
-        stream.chunks, stream.theirs = filter(None, chunks), theirs
+        stream.begun, stream.chunks, stream.theirs = {}, filter(None, chunks), theirs
         for name, size in calls:
             try:
                 got = getattr(stream, name)(size)
@@ -269,7 +315,7 @@ def test_a_peer_that_has_gone_is_an_error_and_no_signal(pair):
 
 def test_how_many_bytes_went_before_an_error(pair):
     stream, theirs = pair
-    stream.restart(0.05)
+    stream.restart(0.5)
     with pytest.raises(pyipc.TimedOutError) as late:
         stream.write(b"x" * LONG * 10)
     stream.end_writing()
@@ -509,6 +555,19 @@ def test_it_says_with_whom_it_talks(tcp):
         stream.read()
 
 
+def test_a_peers_path_forges_no_line_where_a_stream_is_printed(tmp_path):
+    with sockets.listen(f"unix:{tmp_path}/sock") as listener, socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(f"{tmp_path}/a\n\x1b[2J\u2028b")
+        theirs.connect(f"{tmp_path}/sock")
+        with sockets.Stream(listener.accept()[0]) as stream:
+            assert repr(stream).endswith(f"with unix:{tmp_path}/a\\n\\x1b[2J\\u2028b>")
+            assert sockets.address_of(theirs) == f"unix:{tmp_path}/a\n\x1b[2J\u2028b"
+            theirs.close()
+            with pytest.raises(pyipc.PeerGoneError) as gone:
+                stream.read_exactly(1)
+            assert str(gone.value).isprintable()
+
+
 def test_what_was_read_ahead_is_ready(pair):
     stream, theirs = pair
     assert pyipc.wait([stream], timeout=0) == []
@@ -554,6 +613,53 @@ def test_what_is_no_stream_is_refused():
 def test_wrong_arguments(pair, call, kind):
     with pytest.raises(kind):
         call(pair[0])
+
+
+def interrupt_lines_at_each_step(say, hear):
+    """Read what has come, and raise at each step of it; how often something was lost on its way to us."""
+    import socket
+
+    from each_step import at_each_step
+
+    from pyipc import sockets
+    from pyipc.sockets import stream
+
+    lost = 0
+    data = b"1\n2\n3\n4\n5\n6"
+
+    def read():
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        reading.append(sockets.Stream(ours, 20))
+        reading[0]._unread.extend(data)
+        came.append(reading[0].read_line())
+        came.append(reading[0].read_exactly(1))
+        came.append(reading[0].read_line())
+        for line in reading[0].lines():
+            came.append(line)
+
+    came, reading = [], []
+    for steps, _ in at_each_step(read, stream):
+        if reading:
+            came.append(reading[0].read_all(100))
+            reading[0].close()
+        got = b"".join(came)
+        missing = len(data) - len(got)
+        if reading and missing:
+            lost += 1
+            assert 0 < missing <= 2, (steps, came)
+            assert any(data[:at] + data[at + missing :] == got for at in range(len(data))), (steps, came)
+        came.clear()
+        reading.clear()
+    say((steps, lost))
+
+
+def test_a_signal_handler_that_raises_loses_no_more_than_what_was_on_its_way_to_us(child):
+    process = child(interrupt_lines_at_each_step, measured=False)
+    steps, lost = process.hear(50)
+    assert steps > 100
+    assert lost < steps / 2
+    assert process.end() == 0
 
 
 def test_no_descriptors_come_in_with_the_bytes(pair):
