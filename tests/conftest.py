@@ -24,13 +24,19 @@ import traceback
 from pathlib import Path
 
 import hypothesis
-import numpy  # noqa: F401  # opens what it opens now, not within some test
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import pyipc
 import pyipc.posix  # the same
 import pyipc.sysv
+
+# It opens what it opens now, not within some test. And it starts threads, which inherit what is blocked:
+# a signal to the process is for the thread of the tests.
+_UNBLOCKED = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+import numpy  # noqa: E402, F401  # only now
+
+signal.pthread_sigmask(signal.SIG_SETMASK, _UNBLOCKED)
 
 CHILDREN = Path(__file__).parent / "children"
 NOBODY = 65534
@@ -89,14 +95,27 @@ def _descriptors():
     return found
 
 
+def _parent_is_us(pid):
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == os.getpid()
+    return False
+
+
 def _children():
-    found = set()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-            if int(fields[2].split()[1]) == os.getpid():
-                found.add(f"child {pid}: {fields[0]})")
-    return found
+    """Of each thread, as the kernel keeps them; to look at every process takes a hundred times as long."""
+    pids = []
+    for thread in os.listdir("/proc/self/task"):
+        try:
+            pids += Path(f"/proc/self/task/{thread}/children").read_text().split()
+        except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+            pids += filter(_parent_is_us, filter(str.isdigit, os.listdir("/proc")))
+    return {f"child {pid}: {_name(pid)}" for pid in pids}
+
+
+def _name(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    return "gone"
 
 
 def _objects():
@@ -271,6 +290,25 @@ def huge_page_pool():
         yield pool
     finally:
         os.close(directory)
+
+
+@contextlib.contextmanager
+def _ringing(seconds, interval=0.0):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds, interval)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@pytest.fixture
+def ringing():
+    """`with pytest.raises(...), ringing(0.05): ...`: SIGALRM comes in it, and never before it or after.
+
+    Two lines, one that sets the timer and one that begins the block, may be as far apart as a busy machine
+    likes.
+    """
+    return _ringing
 
 
 @pytest.fixture

@@ -119,7 +119,7 @@ def test_one_that_another_thread_closes_meanwhile(pair, until, asleep):
     assert outcome == [pyipc.ClosedError]
 
 
-def test_a_handler_runs_meanwhile_and_may_end_it(pair, handling):
+def test_a_handler_runs_meanwhile_and_may_end_it(pair, handling, ringing):
     ran = []
 
     def handler(number, frame):
@@ -128,8 +128,7 @@ def test_a_handler_runs_meanwhile_and_may_end_it(pair, handling):
             raise KeyError
 
     handling(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError), ringing(0.05, 0.05):
         pyipc.wait(pair)
     assert len(ran) == 2
 

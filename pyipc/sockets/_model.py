@@ -174,7 +174,7 @@ class Model:
 
     def over(self, served: Served, failure: BaseException | None = None) -> None:
         """It has been served."""
-        del self.active[served]
+        self.active.pop(served, None)  # a signal handler may have raised before it was there
         served.end(failure)
         self.tell(served)
         self.go_on()

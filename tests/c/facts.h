@@ -33,7 +33,7 @@
 #include "check.h"
 #include "../../csrc/pyipc_core.h"
 
-enum { KEY = 0x70795443, NOBODY = 65534, PATIENCE_S = 10 };
+enum { KEY = 0x70795443, NOBODY = 65534, PATIENCE_S = 20, STUCK_S = 60 };
 
 static int own_namespace;	/* nobody else's objects are in it, and its limits are ours to set */
 
@@ -95,7 +95,7 @@ static inline void run(const char *name, void (*test)(void))
 
 	running = name;
 	check_ok = 1;
-	(void) alarm(PATIENCE_S + 5);
+	(void) alarm(STUCK_S);
 	test();
 	if (check_ok == -1)	/* NOT_RUN() */
 		return;

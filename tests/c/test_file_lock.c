@@ -230,10 +230,10 @@ static void a_wait_ends_by_time(void)
 	began = now_ns();
 	EQUAL(-ETIMEDOUT, wait_for(two, began + PYIPC_SECOND / 20));
 	CHECK(now_ns() - began >= PYIPC_SECOND / 20);
-	CHECK(now_ns() - began < PYIPC_SECOND / 2);
+	CHECK(now_ns() - began < 5LL * PYIPC_SECOND);
 	began = now_ns();
 	EQUAL(-EINTR, pyipc_lock_file(two, 0, began, began + 10LL * PYIPC_SECOND));
-	CHECK(now_ns() - began < PYIPC_SECOND);
+	CHECK(now_ns() - began < 5LL * PYIPC_SECOND);
 	EQUAL(0, pyipc_fd_close(&one));
 	EQUAL(0, pyipc_fd_close(&two));
 	end_directory();

@@ -3,7 +3,7 @@
  * test_kills_sync.c -- a process is killed at each instruction of what it does with a lock or its like,
  * and the others go on.
  *
- * How: kills.h.  After each death, whoever lives must get what the dead one had, and what others sleep
+ * How: stepping.h.  After each death, whoever lives must get what the dead one had, and what others sleep
  * for, soon: nobody may have to wait for long slices.
  */
 #include "locks.h"
@@ -16,7 +16,7 @@ int main(void)
 }
 #else
 
-#include "kills.h"
+#include "stepping.h"
 
 struct scene {
 	struct object o;
@@ -624,7 +624,7 @@ static void we_read_no_more_and_the_sleeper_has_it(struct scene *s)
 
 static pid_t victim_of(const struct scene *s, const struct deed *deed, int *prepared)
 {
-	pid_t victim = fork_child();
+	pid_t victim = fork_victim();
 
 	if (victim == 0) {
 		struct pyipc_sync mine = join_in(&s->o, 2);
@@ -633,11 +633,9 @@ static pid_t victim_of(const struct scene *s, const struct deed *deed, int *prep
 		tell(prepared, 1);
 		while (told(prepared) == 1)
 			(void) sched_yield();
-		(void) ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-		(void) raise(SIGSTOP);
+		step_me();
 		deed->call(&mine);
-		(void) raise(SIGSTOP);
-		_exit(0);
+		was_stepped();
 	}
 	return victim;
 }
@@ -659,6 +657,7 @@ static pid_t begin_scene(struct scene *s, const struct deed *deed, int *prepared
 	if (deed->before != nothing && deed->before != take_over_from_us)
 		deed->prepare(s);
 	tell(prepared, 2);
+	see_it_stop(victim);
 	return victim;
 }
 
@@ -679,14 +678,17 @@ static void killed_at_each_instruction(const char *what, const struct deed *deed
 	struct scene s;
 	int *prepared = shared_numbers();
 	int steps, reached = 0, recovered = 0;
+	pid_t victim;
 
 	(void) alarm(PATIENCE_S);
-	CHECK(trace(begin_scene(&s, deed, prepared), &steps) != STOPPED);
+	victim = begin_scene(&s, deed, prepared);
+	CHECK(trace(victim, &steps) != STOPPED);
+	end_it(victim);
 	end_scene(&s);
-	for (int at = 0; at < steps && check_ok == 1; at++) {
-		pid_t victim = begin_scene(&s, deed, prepared);
-
-		reached += run_to(victim, at);
+	for (int at = 0, there; at < steps && check_ok == 1; at = place_after(at, there)) {
+		victim = begin_scene(&s, deed, prepared);
+		there = run_to(victim, at);
+		reached += there;
 		end_it(victim);
 		deed->go_on(&s);
 		recovered += s.ours.recoveries > 0;

@@ -216,7 +216,8 @@ static void more_is_read_than_the_kernel_reads_at_once(void)
 
 	CHECK(all != MAP_FAILED && zeros >= 0);
 	for (size_t i = 0; i < PARTS; i++)
-		CHECK(mmap(all + i * PART, PART, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, part, 0) != MAP_FAILED);
+		CHECK(mmap(all + i * PART, PART, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_POPULATE, part, 0) !=
+		      MAP_FAILED);
 	EQUAL((int64_t) PART * PARTS, pyipc_posix_shm_read(&zeros, all, (uint64_t) PART * PARTS, 0));
 	EQUAL(0, munmap(all, (size_t) PART * PARTS));
 	EQUAL(0, pyipc_fd_close(&part));

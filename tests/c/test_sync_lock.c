@@ -124,7 +124,7 @@ static void a_signal_ends_a_wait(void)
 
 		handle(SIGUSR1, SA_RESTART);
 		EQUAL(-EINTR, pyipc_lock_acquire(&mine, numbers + 1, now_ns(), INT64_MAX));
-		EQUAL(1, signals_seen);
+		CHECK(signals_seen > 0);
 		_exit(all_was_well());
 	}
 	WAIT_FOR(is_in(child, child, SYS_futex));
@@ -146,12 +146,12 @@ static void a_long_wait_looks_around(void)
 	struct timespec used[2];
 
 	EQUAL(-EINTR, pyipc_lock_acquire(&s, numbers + 1, since, INT64_MAX));
-	CHECK(now_ns() - since < 2 * (int64_t) PYIPC_SECOND);
+	CHECK(now_ns() - since < 5 * (int64_t) PYIPC_SECOND);
 	(void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used[0]);
 	EQUAL(-EINTR, pyipc_lock_acquire(&s, numbers + 1, since, INT64_MAX));
 	(void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used[1]);
 	EQUAL(0, told(numbers + 1));
-	CHECK(used[1].tv_nsec - used[0].tv_nsec < 2000000);
+	CHECK((used[1].tv_sec - used[0].tv_sec) * PYIPC_SECOND + used[1].tv_nsec - used[0].tv_nsec < PYIPC_SECOND / 20);
 	CHECK(now_ns() - since >= 2 * (int64_t) PYIPC_SECOND - 1000000);
 	EQUAL(1000 + SIGKILL, kill_and_reap(holder));
 	leave_it(&s);

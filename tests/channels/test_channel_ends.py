@@ -215,7 +215,7 @@ def raises(number, frame):
 
 @here
 @pytest.mark.parametrize("what", [what for what in WAITS if what not in ("commit", "reserve")])
-def test_a_handler_runs_during_a_wait_and_may_end_it(channel, handling, what):
+def test_a_handler_runs_during_a_wait_and_may_end_it(channel, handling, ringing, what):
     ran = []
 
     def handler(number, frame):
@@ -226,27 +226,23 @@ def test_a_handler_runs_during_a_wait_and_may_end_it(channel, handling, what):
     handling(signal.SIGALRM, handler)
     if "recv" not in what:
         channel.send_many([b"x"] * 8)
-    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-    with pytest.raises(ZappedError):
+    with pytest.raises(ZappedError), ringing(0.05, 0.05):
         WAITS[what](channel)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    assert len(ran) == 3
+    assert len(ran) >= 3
     counts = channel.statistics()
     assert (counts.sent, counts.received) == ((0, 0) if "recv" in what else (8, 0))
 
 
 @here
-def test_a_handler_runs_while_memory_or_room_is_awaited(channel, handling):
+def test_a_handler_runs_while_memory_or_room_is_awaited(channel, handling, ringing):
     handling(signal.SIGALRM, raises)
     reserved = channel.reserve(100)
     channel.send_many([b"x"] * 8)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(ZappedError):
+    with pytest.raises(ZappedError), ringing(0.05):
         reserved.commit()
     reserved.cancel()
     held = channel.reserve(1 << 20)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(ZappedError):
+    with pytest.raises(ZappedError), ringing(0.05):
         channel.reserve(1)
     held.cancel()
 

@@ -599,14 +599,13 @@ def test_a_join_ends_with_the_handle(tasks, waiter, until):
         tasks.join()
 
 
-def test_a_handler_ends_a_join(tasks, handling):
+def test_a_handler_ends_a_join(tasks, handling, ringing):
     def handler(number, frame):
         raise KeyError
 
     handling(signal.SIGALRM, handler)
     tasks.put("x")
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError), ringing(0.05):
         tasks.join()
 
 

@@ -715,7 +715,7 @@ def test_a_signal_does_not_end_a_wait(child, name, until, what):
     queue.close()
 
 
-def test_what_a_handler_raises_comes_out(queue, handling):
+def test_what_a_handler_raises_comes_out(queue, handling, ringing):
     class MineError(Exception):
         pass
 
@@ -723,8 +723,7 @@ def test_what_a_handler_raises_comes_out(queue, handling):
         raise MineError
 
     handling(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.01)
-    with pytest.raises(MineError):
+    with pytest.raises(MineError), ringing(0.01):
         queue.receive()
     queue.unlink()
 

@@ -445,9 +445,9 @@ def test_a_handler_that_raises_ends_a_wait(backend, forked):
             raise TimeoutError("handler")
 
         signal.signal(signal.SIGALRM, late)
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
         reading, _ = os.pipe()
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
             while True:
                 result = backend.fd_wait(reading, backend.READABLE, FOREVER)
                 assert result == -EINTR

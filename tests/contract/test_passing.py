@@ -923,15 +923,25 @@ def test_a_handler_may_raise_at_any_time_and_no_descriptor_stays_open(backend, f
             backend.close_all([*handles, pidfd] if pidfd else handles)
 
     def storm():
+        armed = False
+
         def late(*_):
-            raise HandlerError
+            nonlocal armed
+            if armed:
+                armed = False
+                raise HandlerError
+
+        def swallow(what):
+            nonlocal armed
+            armed = True  # the next one comes in a second
+            swallowed.append(repr(what.object))
 
         sys.settrace(None)  # no coverage: its locks would stay locked
         gc.callbacks.clear()  # hypothesis has one, in Python, that would swallow some
         swallowed = []
         warnings.simplefilter("ignore", ResourceWarning)
         signal.signal(signal.SIGALRM, late)
-        sys.unraisablehook = lambda what: swallowed.append(repr(what.object))
+        sys.unraisablehook = swallow
         chance = random.Random(1)
         before = opened()
         began = time.monotonic()
@@ -942,6 +952,7 @@ def test_a_handler_may_raise_at_any_time_and_no_descriptor_stays_open(backend, f
         # The kernel may let senders wait while others have thousands of descriptors on their way.
         while interrupted < rounds and time.monotonic() < began + 20:
             try:
+                armed = True
                 signal.setitimer(signal.ITIMER_REAL, max(chance.uniform(0, 4 * usual), 1e-6), 1)
                 while True:
                     exchange()

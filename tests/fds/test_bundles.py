@@ -213,7 +213,7 @@ def test_what_its_sender_gave_up_is_passed_over_on_packets(pair, partner, opened
     assert other.end() == 0
 
 
-def test_what_its_receiver_gave_up_is_passed_over_on_packets(pair, handling, opened):
+def test_what_its_receiver_gave_up_is_passed_over_on_packets(pair, handling, ringing, opened):
     ours, theirs = pair("seqpacket")
     fds.send(ours, HEADER.pack(b"pyB1", 0, 3, 2, 1, 7) + b"a", [0] * 2)
 
@@ -222,8 +222,7 @@ def test_what_its_receiver_gave_up_is_passed_over_on_packets(pair, handling, ope
 
     handling(signal.SIGALRM, late)
     before = opened()
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError), ringing(0.05):
         fds.receive_bundle(theirs)
     assert opened() == before
     for part in 1, 2:

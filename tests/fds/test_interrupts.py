@@ -88,17 +88,19 @@ def storm(say, hear, step):
     while interrupted < 600:
         signal.setitimer(signal.ITIMER_REAL, chance.uniform(50e-6, 500e-6), 300e-6)
         try:
-            while True:
-                kept.clear()
-                armed = True
-                exec(program, names)
+            try:
+                while True:
+                    kept.clear()
+                    armed = True
+                    exec(program, names)
+                    armed = False
+                    done += 1
+            finally:
                 armed = False
-                done += 1
         except (ZeroDivisionError, pyipc.WouldBlockError) as problem:
             # A message that was interrupted may be missing, or be one too many.
             signal.setitimer(signal.ITIMER_REAL, 0)
             interrupted += isinstance(problem, ZeroDivisionError)
-            armed = False
             witnesses = [os.open("/dev/zero", os.O_RDONLY) for _ in range(8)]
             kept.clear()
             for name in "twin", "sock", "message":

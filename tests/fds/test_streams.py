@@ -112,7 +112,7 @@ def test_the_error_of_a_message_in_part_says_what_was_asked_for(pair, data, file
         fds.send(ours, data, files, 0)
 
 
-def test_what_went_before_a_handler_raised_arrives(other, data, files, handling, opened):
+def test_what_went_before_a_handler_raised_arrives(other, data, files, handling, ringing, opened):
     ours, receiver = other()
 
     def late(*_):
@@ -120,8 +120,7 @@ def test_what_went_before_a_handler_raised_arrives(other, data, files, handling,
 
     handling(signal.SIGALRM, late)
     before = opened()
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError), ringing(0.05):
         fds.send(ours, data, files)
     assert opened() == before
     ours.close()

@@ -196,14 +196,15 @@ def test_a_handler_may_bring_what_is_waited_for(wait, timeout, handling):
     assert wait.call(timeout) == (None if wait.sends else (b"here", 1))
 
 
-def test_a_handler_that_raises_ends_the_wait_and_nothing_went_or_came(wait, timeout, handling, opened):
+def test_a_handler_that_raises_ends_the_wait_and_nothing_went_or_came(
+    wait, timeout, handling, ringing, opened
+):
     def late(*_):
         raise ZeroDivisionError
 
     handling(signal.SIGALRM, late)
     before = opened()
-    signal.setitimer(signal.ITIMER_REAL, 0.02)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError), ringing(0.02):
         wait.call(timeout)
     assert opened() == before
     assert wait.untouched()

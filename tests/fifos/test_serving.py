@@ -274,13 +274,12 @@ def test_what_the_producer_raises_ends_it_and_the_reader_sees_an_end(fifo, waite
     assert type(serving.outcome) is TypeError
 
 
-def test_handlers_run_meanwhile_and_may_end_it(fifo, handling, texts):
+def test_handlers_run_meanwhile_and_may_end_it(fifo, handling, ringing, texts):
     def late(*_):
         raise ZeroDivisionError
 
     handling(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError), ringing(0.05):
         fifo.serve(texts)
     assert os.path.lexists(fifo.path)
 

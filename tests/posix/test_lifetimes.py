@@ -418,11 +418,10 @@ def raise_at_any_moment(say, hear, kind, how, name):
             for _ in range(3000):
                 if not armed:
                     break
+            armed = False
         except ZapError:
             zapped += 1
-        finally:
-            armed = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         if handle is not None:
             handle.close()
         try:

@@ -329,9 +329,9 @@ def storm(say, hear, seconds):
             armed = True
             signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-6, 120e-6))
             work()
+            armed = False
         except ZeroDivisionError:
             raised += 1
-        armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         if look() != was:
             say((rounds, look(), was))

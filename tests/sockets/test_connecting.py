@@ -360,7 +360,7 @@ def test_what_the_search_raises_comes_to_who_asked(monkeypatch):
                 sockets.connect("tcp://somewhere:1", timeout)
 
 
-def test_signals_come_through_while_a_name_is_looked_for(monkeypatch, handling):
+def test_signals_come_through_while_a_name_is_looked_for(monkeypatch, handling, ringing):
     go = threading.Event()
     look = resolving._look
 
@@ -374,8 +374,7 @@ def test_signals_come_through_while_a_name_is_looked_for(monkeypatch, handling):
 
     monkeypatch.setattr(resolving, "_look", slow)
     handling(signal.SIGALRM, strike)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ringing(0.1):
         sockets.connect("tcp://localhost:1", 20)
     go.set()
 

@@ -123,8 +123,13 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
         class EnoughError(Exception):
             pass
 
+        armed = False
+
         def enough(number, frame):
-            raise EnoughError
+            nonlocal armed
+            if armed:
+                armed = False
+                raise EnoughError
 
         def handler(connection):
             connection.sendall(connection.recv(100))
@@ -151,8 +156,10 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
             stopping.start()
             signal.signal(signal.SIGALRM, enough)
             try:
+                armed = True
                 signal.setitimer(signal.ITIMER_REAL, random.Random(number).uniform(0.0005, 0.05))
                 server.serve()
+                armed = False
             except EnoughError:
                 raised += 1
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -176,6 +183,28 @@ def test_a_handler_of_a_signal_that_raises_ends_it_and_leaves_nobody(child, mode
 
     other = child(program, model, measured=False)
     assert other.hear(50) == ("raised", True)
+    assert other.end() == 0
+
+
+def test_what_a_handler_raises_as_a_connection_is_passed_on_comes_out(child):
+    def program(say, _hear):
+        from pyipc import sockets
+        from pyipc.sockets import _dispatch
+
+        def take(*_):  # a signal handler, just before its first line
+            raise ZeroDivisionError
+
+        _dispatch.Dispatch.take = take
+        told = []
+        server = sockets.Server("tcp://127.0.0.1:0", bool, model="dispatch", concurrency=1, log=told.append)
+        with server, sockets.connect(server.address, 20):
+            try:
+                server.serve()
+            except ZeroDivisionError:
+                say(len(told))
+
+    other = child(program)
+    assert other.hear() == 1
     assert other.end() == 0
 
 

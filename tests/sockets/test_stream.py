@@ -455,7 +455,7 @@ def test_signals_do_not_move_the_deadline(pair, handling):
 
 @pytest.mark.parametrize("kind", [OSError, BlockingIOError, KeyboardInterrupt])
 @pytest.mark.parametrize("own", [None, 5])
-def test_what_a_signal_handler_raises_comes_through(pair, handling, kind, own):
+def test_what_a_signal_handler_raises_comes_through(pair, handling, ringing, kind, own):
     stream, theirs = pair
     stream.socket.settimeout(own)
 
@@ -464,8 +464,7 @@ def test_what_a_signal_handler_raises_comes_through(pair, handling, kind, own):
 
     handling(signal.SIGALRM, strike)
     for call in stream.read, lambda: stream.write(bytes(LONG * 10)):
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(kind, match="the handler's"):
+        with pytest.raises(kind, match="the handler's"), ringing(0.05):
             call()
     theirs.send(b"x\n")
     assert stream.read_line() == b"x\n"

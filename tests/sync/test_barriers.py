@@ -150,15 +150,14 @@ def test_one_that_dies_at_the_action_breaks_it(fork, waiting, until, while_anoth
     assert barrier.broken
 
 
-def test_a_handler_that_raises_is_not_counted(waiting, handling):
+def test_a_handler_that_raises_is_not_counted(waiting, handling, ringing):
     barrier = sync.Barrier(2)
 
     def interrupts(*_):
         raise KeyboardInterrupt
 
     handling(signal.SIGALRM, interrupts)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ringing(0.05):
         barrier.wait()
     assert barrier.n_waiting == 0
     assert not barrier.broken

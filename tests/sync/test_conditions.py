@@ -152,7 +152,7 @@ def test_wait_for(condition, fork):
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-def test_a_handler_that_raises_leaves_the_lock_taken(depth, handling, waiting):
+def test_a_handler_that_raises_leaves_the_lock_taken(depth, handling, ringing, waiting):
     condition = sync.Condition()
 
     def interrupts(*_):
@@ -161,8 +161,7 @@ def test_a_handler_that_raises_leaves_the_lock_taken(depth, handling, waiting):
     handling(signal.SIGALRM, interrupts)
     for _ in range(depth):
         condition.acquire()
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ringing(0.05):
         condition.wait()
     assert condition._lock._depth() == depth
     for _ in range(depth):

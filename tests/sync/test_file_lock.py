@@ -433,7 +433,7 @@ def test_a_closed_one_is_refused(path):
 
 
 @pytest.mark.parametrize("timeout", [None, 30.0])
-def test_a_handler_runs_during_a_wait_and_may_end_it(path, handling, timeout):
+def test_a_handler_runs_during_a_wait_and_may_end_it(path, handling, ringing, timeout):
     one, two = FileLock(path), FileLock(path)
     came = []
     with one:
@@ -441,15 +441,15 @@ def test_a_handler_runs_during_a_wait_and_may_end_it(path, handling, timeout):
         signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         assert two.acquire(timeout=0.2) is False
         assert len(came) > 3
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
         def late(*_):
             raise ZeroDivisionError
 
         handling(late)
         for lock in two, one:
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError), ringing(0.01):
                 lock.acquire(timeout=timeout)
-        signal.setitimer(signal.ITIMER_REAL, 0)
     assert two.acquire(False) is True  # and not one who has left
     one.close()
     two.close()

@@ -225,15 +225,14 @@ def test_no_more_than_so_many_at_once(fork):
     assert semaphore.get_value() == inside.get_value() == 3
 
 
-def test_a_handler_that_raises_ends_the_wait_and_takes_nothing(fork, handling):
+def test_a_handler_that_raises_ends_the_wait_and_takes_nothing(fork, handling, ringing):
     semaphore = sync.Semaphore(0)
 
     def interrupts(*_):
         raise KeyboardInterrupt
 
     handling(signal.SIGALRM, interrupts)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ringing(0.05):
         semaphore.acquire()
     semaphore.release()
     assert semaphore.get_value() == 1

@@ -197,16 +197,15 @@ def test_a_handler_may_bring_what_is_waited_for(kind, handle, timeout):
     borrowed.close()
 
 
-def test_a_handler_that_raises_ends_the_wait_and_leaves_nothing_taken(kind, handle, timeout):
+def test_a_handler_that_raises_ends_the_wait_and_leaves_nothing_taken(kind, handle, timeout, ringing):
     borrowed, call = _waiting(kind, handle, timeout)
 
     def handler(*_):
         raise KeyError("from the handler")
 
-    with handling(signal.SIGALRM, handler):
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(KeyError, match="from the handler"):
-            call()
+    wanted = pytest.raises(KeyError, match="from the handler")
+    with handling(signal.SIGALRM, handler), wanted, ringing(0.05):
+        call()
     assert _untouched(kind, handle)
     _fulfil(kind, handle)  # nobody waits any more, so it stays
     assert not _untouched(kind, handle)

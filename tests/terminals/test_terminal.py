@@ -181,14 +181,13 @@ def test_patterns_are_a_list(on_terminal):
                 wait(b"x", -1) if wait != terminal.read_available else wait(-1)
 
 
-def test_handlers_of_signals_run_and_may_raise(on_terminal, handling):
+def test_handlers_of_signals_run_and_may_raise(on_terminal, handling, ringing):
     def stop(number, frame):
         raise KeyError("from a handler")
 
     handling(signal.SIGALRM, stop)
     with on_terminal("cat") as terminal:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(KeyError, match="from a handler"):
+        with pytest.raises(KeyError, match="from a handler"), ringing(0.05):
             terminal.expect("x", SOON)
         handling(signal.SIGALRM, lambda number, frame: terminal.send_line("x"))
         signal.setitimer(signal.ITIMER_REAL, 0.05)
