@@ -86,7 +86,7 @@ def page(run: dict[str, Any]) -> str:
         if row["chapter"] != chapter:
             chapter = row["chapter"]
             lines += ["", f"## {CHAPTERS.get(chapter, chapter)}"]
-        lines += ["", f"### {row['id']}", "", row["title"], ""]
+        lines += ["", f"### {row['title']}", "", f"`{row['id']}`", ""]
         lines += [f"![{row['title']}]({picture_of(row)})", ""]
         lines += ["| | median | least – most | pyipc ÷ it |", "|---|--:|--:|--:|"]
         lines += [report.line(name, figures) for name, figures in row["contestants"].items()]

@@ -18,6 +18,8 @@ exclude_patterns = ["design/_template.md"]
 html_theme = "furo"
 html_title = f"pyipc {release}"
 html_copy_source = False
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"

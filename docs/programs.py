@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,15 @@ class Programs(SphinxDirective):
 
 def shown(title: str, table: str) -> str:
     paths = re.findall(r"\]\(([^)]+\.py)\)", table)
-    programs = "".join(f".. literalinclude:: {path}\n   :caption: {path}\n\n" for path in paths)
-    return f"{title}\n{'-' * len(title)}\n\n{programs}"
+    return f"{title}\n{'-' * len(title)}\n\n" + "".join(map(program, paths))
+
+
+def program(path: str) -> str:
+    """What it says of itself as prose, and the rest as code."""
+    module = ast.parse((LIST.parent / path).read_text())
+    prose = re.sub(r"[\\*|]", r"\\\g<0>", ast.get_docstring(module) or "")
+    code = f".. literalinclude:: {path}\n   :lines: {module.body[1].lineno}-\n"
+    return f"{path}\n{'~' * len(path)}\n\n{prose}\n\n{code}\n"
 
 
 def setup(app: Any) -> None:

@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 
 from .. import __version__
 
@@ -31,26 +32,42 @@ _COMMANDS = {
 # What a shell reports for a command that SIGINT or SIGPIPE ended.
 _INTERRUPTED = 130
 _NOBODY_READS = 141
+_FAILED, _USAGE = 1, 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `pyipc` with these arguments (None: the process's own) and give its exit status."""
     argv = sys.argv[1:] if argv is None else argv
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # bars, where the encoding has none
+    try:
+        try:
+            return _run(argv)
+        finally:
+            if sys.stdout is not None:  # it is None for a process that was started without one
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except OSError as problem:
+        from ..errors import IPCError
+
+        if isinstance(problem, IPCError) or problem.filename is not None:
+            raise  # of what it looked at, not of what it prints
+        # The interpreter flushes once more as it exits; let it do so where nobody minds.
+        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
+        if isinstance(problem, BrokenPipeError):
+            return _NOBODY_READS
+        print(f"pyipc: write error: {problem.strerror}", file=sys.stderr)
+        return _FAILED
+
+
+def _run(argv: Sequence[str]) -> int:
     parser = _parser(argv)
     if not argv:
         parser.print_help()
-        return 2
+        return _USAGE
     arguments = parser.parse_args(argv)
-    try:
-        status: int = arguments.run(arguments)
-        if sys.stdout is not None:  # it is None for a process that was started without one
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # The interpreter flushes once more as it exits; let it do so where nobody minds.
-        os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
-        return _NOBODY_READS
+    status: int = arguments.run(arguments)
     return status
 
 

@@ -55,8 +55,14 @@ def run(arguments: Namespace) -> int:
     if sys.stdout.isatty():
         print("\r\033[K", end="")
     _draw("Round trip, 64 bytes (µs; less is better)", "round_trip_us", results, best=min)
-    _draw("One way, 64 bytes (thousands a second)", "small_per_s", results, best=max, divide=1000)
-    _draw("One way, 64 KiB (MB a second)", "large_mb_per_s", results, best=max)
+    _draw(
+        "One way, 64 bytes (thousands a second; more is better)",
+        "small_per_s",
+        results,
+        best=max,
+        divide=1000,
+    )
+    _draw("One way, 64 KiB (MB a second; more is better)", "large_mb_per_s", results, best=max)
     for name, one in results.items():
         if "failed" in one or "missing" in one:
             print(f"{name}: {one.get('failed') or one.get('missing')}")

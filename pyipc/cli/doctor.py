@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from textwrap import wrap
 
 from .checks import all_checks
-from .table import BOLD, DIM, GREEN, RED, YELLOW, paint
+from .table import BOLD, DIM, GREEN, RED, YELLOW, paint, room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"ok": GREEN, "note": DIM, "warning": YELLOW, "problem": RED}
 _INDENT = " " * 10
+_LEAST = 30
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,11 +34,17 @@ def run(arguments: Namespace) -> int:
         print(json.dumps([one.as_dict() for one in findings], indent=1))
     else:
         for one in findings:
-            print(
-                paint(one.status.ljust(len(_INDENT)), _COLOURS[one.status])
-                + paint(one.what, BOLD)
-                + f": {one.found}"
-            )
+            mark = paint(one.status.ljust(len(_INDENT)), _COLOURS[one.status])
+            print(mark + _wrapped(one.what, BOLD, one.found))
             if one.mend:
-                print(_INDENT + paint("mend: ", DIM) + one.mend)
+                print(_INDENT + _wrapped("mend", DIM, one.mend))
     return int(any(one.status == "problem" for one in findings))
+
+
+def _wrapped(name: str, style: str, text: str) -> str:
+    """In lines that fit the terminal, each under the first one's beginning."""
+    columns = room()
+    if columns is None:
+        return f"{name}: {text}"
+    lines = wrap(f"{name}: {text}", max(columns - len(_INDENT), _LEAST), break_on_hyphens=False)
+    return paint(name, style) + f"\n{_INDENT}".join(lines)[len(name) :]

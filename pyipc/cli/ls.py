@@ -6,7 +6,7 @@ import json
 
 from .objects import everything
 from .objects.found import IDLE, IN_USE, ORPHAN
-from .table import GREEN, RED, YELLOW, age, printable, show, size, user
+from .table import DIM, GREEN, RED, YELLOW, age, paint, printable, room, show, size, user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +22,12 @@ KINDS = (
 _HEAD = ("KIND", "ID", "KEY", "OWNER", "MODE", "SIZE", "COUNT", "WAIT", "HOLDERS", "AGE", "STATE")
 _RIGHT = (5, 6, 7, 9)
 _CUT = 1
+_SPARE = tuple(
+    _HEAD.index(name) for name in ("MODE", "WAIT", "COUNT", "OWNER", "HOLDERS", "KEY", "SIZE", "AGE")
+)
+_WHOLE = 24
 COLOURS = {IN_USE: GREEN, IDLE: YELLOW, ORPHAN: RED}
-_MOST_HOLDERS = 3
+_NARROW, _FEW_HOLDERS, _MOST_HOLDERS = 100, 1, 3
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -52,21 +56,34 @@ def run(arguments: Namespace) -> int:
         print(json.dumps([found.as_dict() for found in chosen], indent=1))
     else:
         print_table(chosen)
+        if room() is not None:
+            print(paint(summary(chosen), DIM))
     return 0
 
 
-def print_table(objects: Sequence[Found]) -> None:
-    """For people."""
+def print_table(objects: Sequence[Found], whole: int = _WHOLE) -> None:
+    """For people; names of up to *whole* characters are cut only if there is nothing else to leave out."""
+    most = _FEW_HOLDERS if (room() or _NARROW) < _NARROW else _MOST_HOLDERS
     show(
         _HEAD,
-        [_row(found) for found in objects],
+        [_row(found, most) for found in objects],
         right=_RIGHT,
         cut=_CUT,
+        whole=whole,
+        spare=_SPARE,
         colours=[COLOURS[found.verdict] for found in objects],
     )
 
 
-def _row(found: Found) -> tuple[str, ...]:
+def summary(objects: Sequence[Found]) -> str:
+    """All of them in one line."""
+    counts = {one: sum(found.verdict == one for found in objects) for one in COLOURS}
+    states = ", ".join(f"{count} {one}" for one, count in counts.items())
+    total = size(sum(found.size or 0 for found in objects))
+    return f"{len(objects)} object{'' if len(objects) == 1 else 's'} of {total} bytes: {states}"
+
+
+def _row(found: Found, most: int) -> tuple[str, ...]:
     return (
         found.kind,
         printable(found.id),
@@ -76,12 +93,12 @@ def _row(found: Found) -> tuple[str, ...]:
         size(found.size),
         "" if found.count is None else str(found.count),
         "" if found.waiters is None else str(found.waiters),
-        _holders(found.holders),
+        _holders(found.holders, most),
         age(found.age),
         found.verdict,
     )
 
 
-def _holders(pids: Sequence[int]) -> str:
-    more = len(pids) - _MOST_HOLDERS
-    return " ".join(map(str, pids[:_MOST_HOLDERS])) + (f" +{more}" if more > 0 else "")
+def _holders(pids: Sequence[int], most: int) -> str:
+    more = len(pids) - most
+    return " ".join(map(str, pids[:most])) + (f" +{more}" if more > 0 else "")

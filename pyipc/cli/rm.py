@@ -9,6 +9,7 @@ from ..errors import IPCError
 from .ls import KINDS, print_table
 from .objects import everything
 from .objects.found import IN_USE, ORPHAN
+from .table import DIM, paint, room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ def run(arguments: Namespace) -> int:
     for found in kept:
         print(f"pyipc rm: {found.kind} {found.id} stays: {_why(found)}", file=sys.stderr)
     if not arguments.json and going:
-        print_table(going)
+        print_table(going, whole=sys.maxsize)
+    elif arguments.orphans:
+        _tell(arguments, "there is no orphan that can be removed")
     if going and not (arguments.yes or arguments.dry_run or arguments.json) and not _agreed(len(going)):
         return _FAILED
     if going and not arguments.dry_run:  # whoever was asked may have taken minutes
@@ -58,6 +61,8 @@ def run(arguments: Namespace) -> int:
         going = [found for found in going if found not in used]
         kept += used
     done = [_removed(found, arguments.dry_run) for found in going]
+    if done and not arguments.dry_run:
+        _tell(arguments, f"removed {sum(not one['problem'] for one in done)} of {len(done)}")
     if arguments.json:
         print(json.dumps([*done, *(_said(found, _why(found)) for found in kept)], indent=1))
     return _FAILED if missing or kept or any(one["problem"] for one in done) else 0
@@ -103,6 +108,12 @@ def _agreed(count: int) -> bool:
         return False
     answer = input(f"Remove {'it' if count == 1 else f'these {count}'}? [y/N] ")
     return answer.strip().lower() in ("y", "yes")
+
+
+def _tell(arguments: Namespace, text: str) -> None:
+    """Who sits there; a pipe has no need of it."""
+    if not arguments.json and room() is not None:
+        print(paint(text, DIM))
 
 
 def _removed(found: Found, dry: bool) -> dict[str, Any]:

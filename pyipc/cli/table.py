@@ -13,8 +13,12 @@ if TYPE_CHECKING:
 
 BOLD, DIM, RED, GREEN, YELLOW = "1", "2", "31", "32", "33"
 
-_GAP = "  "
 _LEAST = 8  # columns for what is cut
+
+
+def room() -> int | None:
+    """How many columns the terminal has that we print on; None if it is none."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _is_colourful() -> bool:
@@ -32,38 +36,62 @@ def show(
     head: Sequence[str],
     rows: Sequence[Sequence[str]],
     *,
-    right: Sequence[int] = (),
+    right: Sequence[int],
     cut: int,
-    colours: Sequence[str] = (),
+    whole: int,
+    spare: Sequence[int],
+    colours: Sequence[str],
 ) -> None:
-    """Print a table.
+    """Print a table. On a terminal, columns without a text are left out, and each row is one line.
 
     Args:
         head: The names of its columns.
         rows: Their texts.
         right: Which columns are numbers.
-        cut: Which column gives way, on a terminal that is too narrow.
+        cut: Which column is cut at last, on a terminal that is too narrow.
+        whole: How wide that one stays while there is a column to spare.
+        spare: Those, the first to be left out first.
         colours: The colour of each row's last column.
     """
     widths = [max(map(len, column)) for column in zip(head, *rows)]
-    if sys.stdout.isatty():
-        most = get_terminal_size().columns
-        total = sum(widths) + len(_GAP) * (len(widths) - 1)
-        widths[cut] = max(_LEAST, widths[cut] - max(0, total - most))
-    print(paint(_line(head, widths, right), BOLD))
-    for place, row in enumerate(rows):
-        line = _line(row[:-1], widths, right)
-        last = row[-1]
-        print(f"{line}{_GAP}{paint(last, colours[place]) if colours else last}".rstrip())
+    kept, gap = list(range(len(head))), 2
+    columns = room()
+    if columns is not None:
+        if rows:
+            kept = [place for place in kept if any(row[place] for row in rows)]
+        missing = _total(widths, kept, gap) - columns
+        if missing > 0:
+            gap = 1
+        least = min(widths[cut], whole)
+        for place in spare:
+            if _total(widths, kept, gap) - widths[cut] + least <= columns:
+                break
+            kept = [one for one in kept if one != place]
+        missing = max(0, _total(widths, kept, gap) - columns)
+        widths[cut] = max(min(_LEAST, widths[cut]), widths[cut] - missing)
+    between = " " * gap
+    print(paint(between.join(_cells(head, kept, widths, right)).rstrip(), BOLD))
+    for row, colour in zip(rows, colours):
+        *cells, last = _cells(row, kept, widths, right)
+        print(between.join([*cells, paint(last.rstrip(), colour)]))
 
 
-def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[int]) -> str:
-    cells = []
-    for place, (text, width) in enumerate(zip(texts, widths)):
-        if len(text) > width:
-            text = text[: width - 1] + "…"
-        cells.append(text.rjust(width) if place in right else text.ljust(width))
-    return _GAP.join(cells).rstrip() if len(texts) == len(widths) else _GAP.join(cells)
+def _total(widths: Sequence[int], kept: Sequence[int], gap: int) -> int:
+    return sum(widths[place] for place in kept) + gap * (len(kept) - 1)
+
+
+def _cells(
+    texts: Sequence[str], kept: Sequence[int], widths: Sequence[int], right: Sequence[int]
+) -> list[str]:
+    return [cell(texts[place], widths[place], place in right) for place in kept]
+
+
+def cell(text: str, width: int, right: bool) -> str:
+    """A text at one side of so many columns; if there are too few of them, its beginning and its end."""
+    if len(text) > width:
+        end = (width - 1) // 2
+        text = f"{text[: width - 1 - end]}…{text[len(text) - end :]}"
+    return text.rjust(width) if right else text.ljust(width)
 
 
 def size(number: int | None) -> str:

@@ -12,10 +12,10 @@ import tty
 from shutil import get_terminal_size
 
 from ..errors import IPCError
-from .ls import COLOURS
+from .ls import COLOURS, summary
 from .objects import everything
 from .objects.found import IDLE, IN_USE, ORPHAN
-from .table import BOLD, DIM, age, printable, size, user
+from .table import BOLD, DIM, age, cell, paint, printable, size, user
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,18 +27,25 @@ _HELP = "q quit  ↑↓ choose  s sort  r reverse  / filter  o orphans  d remove
 _MARKS = " ▁▂▃▄▅▆▇█"
 _HISTORY = 16
 _COLUMNS = (
-    ("KIND", 12, False),
-    ("ID", 28, False),
-    ("OWNER", 9, False),
-    ("SIZE", 8, True),
-    ("COUNT", 7, True),
+    ("KIND", 11, False),
+    ("ID", 18, False),  # what is left of a wide terminal goes here
+    ("OWNER", 8, False),
+    ("SIZE", 6, True),
+    ("COUNT", 6, True),
     ("DEPTH", _HISTORY, False),
-    ("RATE/s", 9, True),
-    ("WAIT", 5, True),
-    ("HELD", 5, True),
-    ("AGE", 5, True),
-    ("STATE", 7, False),
+    ("SENT/s", 7, True),
+    ("TRAFFIC", _HISTORY, False),
+    ("WAIT", 4, True),
+    ("HELD", 4, True),
+    ("AGE", 4, True),
+    ("STATE", 6, False),
 )
+_ID = 1
+_GRAPHS = (5, 7)
+_WIDE = 110  # columns; on what is narrower, graphs are half as long
+_SPARE = ("WAIT", "OWNER", "AGE", "HELD", "SIZE", "TRAFFIC", "DEPTH", "SENT/s", "COUNT")
+_HAS_DEPTH = ("sysv msg", "posix sem", "channel")  # of others, the count is no matter of the moment
+_REST = 30  # a look is followed by so many times what it took of a CPU: with the drawing, under 4 % of one
 _SORTS = ("kind", "size", "count", "rate", "age", "state")
 _SELECTED = "7"  # in reverse
 _ENTER, _LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"
@@ -49,7 +56,12 @@ _ARROWS = {"\033[A": "up", "\033[B": "down", "\033OA": "up", "\033OB": "down"}
 def add_arguments(parser: ArgumentParser) -> None:
     """What it can be told."""
     parser.description = f"Watch the IPC objects of this machine. Keys: {_HELP}."
-    parser.add_argument("--interval", type=float, default=1.0, help="seconds between two looks (default 1)")
+    parser.add_argument(
+        "--interval",
+        type=float,
+        default=1.0,
+        help="seconds between two looks (default 1); more where a look would take more than 4 %% of a CPU",
+    )
 
 
 def run(arguments: Namespace) -> int:
@@ -57,8 +69,10 @@ def run(arguments: Namespace) -> int:
     if not 0.05 <= arguments.interval <= 3600:
         print("pyipc top: --interval is 0.05 to 3600 seconds", file=sys.stderr)
         return 2
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        print("pyipc top: this is for a terminal; pyipc ls is for the rest", file=sys.stderr)
+    if not (
+        sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("", "dumb")
+    ):
+        print("pyipc top: this is for a terminal with a cursor; pyipc ls is for the rest", file=sys.stderr)
         return 2
     before = termios.tcgetattr(sys.stdin)
     sys.stdout.write(_ENTER)
@@ -87,7 +101,7 @@ class View:
         self.rows: list[Found] = []
         self._all: list[Found] = []
         self._depths: dict[tuple[str, int | str], list[int]] = {}
-        self._rates: dict[tuple[str, int | str], float] = {}
+        self._rates: dict[tuple[str, int | str], list[int]] = {}
         self._moved: dict[tuple[str, int | str], int] = {}
         self._when = 0.0
 
@@ -97,12 +111,13 @@ class View:
         depths, rates, moved = {}, {}, {}
         for found in objects:
             key = found.kind, found.id
-            if found.count is not None:
+            if found.count is not None and found.kind in _HAS_DEPTH:
                 depths[key] = [*self._depths.get(key, ()), found.count][-_HISTORY:]
             if found.moved is not None:
                 moved[key] = found.moved
                 if key in self._moved and past > 0:
-                    rates[key] = max(0, found.moved - self._moved[key]) / past
+                    rate = round(max(0, found.moved - self._moved[key]) / past)
+                    rates[key] = [*self._rates.get(key, ()), rate][-_HISTORY:]
         self._all, self._depths, self._rates, self._moved = objects, depths, rates, moved
         self.arrange()
 
@@ -124,7 +139,7 @@ class View:
         value = {
             "size": found.size,
             "count": found.count,
-            "rate": self._rates.get((found.kind, found.id)),
+            "rate": self._rates.get((found.kind, found.id), [-1])[-1],
             "age": found.age,
             "state": (IN_USE, IDLE, ORPHAN).index(found.verdict),
         }[self.sort]
@@ -133,7 +148,7 @@ class View:
     def cells(self, found: Found) -> list[str]:
         """The texts of its row."""
         key = found.kind, found.id
-        rate = self._rates.get(key)
+        rates = self._rates.get(key, [])
         return [
             found.kind,
             printable(found.id),
@@ -141,7 +156,8 @@ class View:
             size(found.size),
             "" if found.count is None else str(found.count),
             graph(self._depths.get(key, [])),
-            "" if rate is None else f"{rate:.0f}",
+            str(rates[-1]) if rates else "",
+            graph(rates),
             "" if found.waiters is None else str(found.waiters),
             str(len(found.holders) or ""),
             age(found.age),
@@ -166,6 +182,7 @@ class Screen:
         self._view = View()
         self._chosen = self._top = 0
         self._paused = self._typing = False
+        self._took = 0.0  # seconds of a CPU, the last look
         self._word = ""  # what the last key has done
         self._doomed: Found | None = None
 
@@ -175,13 +192,19 @@ class Screen:
         while True:
             now = time.monotonic()
             if now >= following:
-                if not self._paused:
-                    self._view.look(everything(), now)
-                following = time.monotonic() + self._interval
+                following = time.monotonic() + max(self._interval, _REST * self._look(now))
             self._draw()
             ready, _, _ = select.select([sys.stdin], [], [], max(0.0, following - time.monotonic()))
             if ready and not all(map(self._key, self._keys())):
                 return
+
+    def _look(self, now: float) -> float:
+        """Look, and give what that takes of a CPU: of two looks the lesser, for the first one imports."""
+        before, last = time.process_time(), self._took
+        if not self._paused:
+            self._view.look(everything(), now)
+        self._took = time.process_time() - before
+        return min(last, self._took)
 
     # ---- drawing ----
 
@@ -191,27 +214,31 @@ class Screen:
         rows = self._view.rows
         self._chosen = max(0, min(self._chosen, len(rows) - 1))
         self._top = max(min(self._top, self._chosen), self._chosen - room + 1)
+        kept, widths = _layout(columns)
+        heads = _row([name for name, _, _ in _COLUMNS], kept, widths)
         out = ["\033[H", self._line(self._summary(), columns), self._line(self._status(), columns, DIM)]
-        out.append(self._line(_aligned([name for name, _, _ in _COLUMNS], columns), columns, BOLD))
+        out.append(self._line(" ".join(heads), columns, BOLD))
         for place in range(self._top, self._top + room):
             if place >= len(rows):
                 out.append("\033[K\n")
                 continue
-            colour = _SELECTED if place == self._chosen else COLOURS[rows[place].verdict]
-            out.append(self._line(_aligned(self._view.cells(rows[place]), columns), columns, colour))
+            *cells, state = _row(self._view.cells(rows[place]), kept, widths)
+            if place == self._chosen:
+                out.append(self._line(" ".join([*cells, state]), columns, _SELECTED))
+            else:
+                out.append(f"{' '.join(cells)} {paint(state, COLOURS[rows[place].verdict])}\033[K\n")
         out.append(self._line(_HELP, columns, DIM).rstrip("\n"))
         sys.stdout.write("".join(out))
         sys.stdout.flush()
 
     def _line(self, text: str, columns: int, colour: str = "") -> str:
         text = text[:columns]
-        return f"\033[{colour}m{text}\033[0m\033[K\n" if colour else f"{text}\033[K\n"
+        # In reverse even where colours are not welcome: nothing else says which one is chosen.
+        shown = f"\033[{colour}m{text}\033[0m" if colour == _SELECTED else paint(text, colour)
+        return f"{shown}\033[K\n"
 
     def _summary(self) -> str:
-        rows = self._view.rows
-        states = ", ".join(f"{sum(f.verdict == v for f in rows)} {v}" for v in (IN_USE, IDLE, ORPHAN))
-        total = sum(found.size or 0 for found in rows if found.kind != "unix socket")
-        return f"pyipc top  {time.strftime('%H:%M:%S')}  {len(rows)} objects, {size(total)}: {states}"
+        return f"pyipc top  {time.strftime('%H:%M:%S')}  {summary(self._view.rows)}"
 
     def _status(self) -> str:
         if self._typing:
@@ -297,13 +324,22 @@ class Screen:
         self._view.look(everything(), time.monotonic())
 
 
-def _aligned(texts: list[str], columns: int) -> str:
-    """A row; what is left of a wide terminal goes to the names."""
-    spare = max(0, columns - sum(width + 1 for _, width, _ in _COLUMNS))
-    cells = []
-    for text, (name, width, right) in zip(texts, _COLUMNS):
-        if name == "ID":
-            width += spare
-        text = text if len(text) <= width else f"{text[: width - 1]}…"
-        cells.append(text.rjust(width) if right else text.ljust(width))
-    return " ".join(cells)
+def _layout(columns: int) -> tuple[list[int], list[int]]:
+    """Which columns a terminal has room for, and how wide each is."""
+    kept, widths = list(range(len(_COLUMNS))), [width for _, width, _ in _COLUMNS]
+    names = [name for name, _, _ in _COLUMNS]
+    if columns < _WIDE:
+        for place in _GRAPHS:
+            widths[place] //= 2
+    for name in _SPARE:
+        if sum(widths[place] + 1 for place in kept) - 1 <= columns:
+            break
+        kept.remove(names.index(name))
+    widths[_ID] = max(1, widths[_ID] + columns - sum(widths[place] + 1 for place in kept) + 1)
+    return kept, widths
+
+
+def _row(texts: list[str], kept: list[int], widths: list[int]) -> list[str]:
+    for place in _GRAPHS:
+        texts[place] = texts[place][-widths[place] :]  # the last values
+    return [cell(texts[place], widths[place], _COLUMNS[place][2]) for place in kept]

@@ -35,3 +35,18 @@ def listed(run):
         return {(one["kind"], one["id"]): one for one in json.loads(ran.stdout)}
 
     return listed
+
+
+@pytest.fixture
+def on_terminal():
+    """Run a command on a terminal that is so wide; what it shows."""
+
+    def run(columns, *arguments):
+        from pyipc import terminals
+
+        environment = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns)}
+        environment.pop("NO_COLOR", None)
+        with terminals.spawn(sys.executable, "-m", "pyipc", *arguments, env=environment) as terminal:
+            return terminal.expect(terminals.EOF, timeout=30).before.decode()
+
+    return run

@@ -1,6 +1,7 @@
 """The `pyipc` command: what it answers before any subcommand runs."""
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 
@@ -81,6 +82,30 @@ def test_a_reader_that_goes_away_is_no_traceback():
         running.stdout.close()
         assert running.stderr.read() == ""
     assert running.returncode == 141
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", ["ls", "ls --json", "doctor", "completion bash", "bench --seconds 0.001"])
+def test_a_full_disk_behind_the_output_is_one_line_and_a_status(command, unbuffered):
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "pyipc", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=50,
+            check=False,
+            env=environment,
+        )
+    assert (ran.returncode, ran.stderr) == (1, "pyipc: write error: No space left on device\n")
+
+
+def test_an_encoding_without_bars():
+    ran = pyipc_command(
+        *("bench", "--seconds", "0.001"), env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
 
 
 def test_without_a_standard_output_it_runs_all_the_same():

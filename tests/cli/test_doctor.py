@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -33,6 +34,13 @@ def test_for_people_it_says_how_to_mend(run):
     assert "RLIMIT_NOFILE: 100 of 100" in text
     assert "ulimit -n" in text
     assert "\033" not in text
+
+
+def test_on_a_terminal_lines_are_broken_between_words(on_terminal):
+    plain = re.sub(r"\033\[\d*m", "", on_terminal(50, "doctor"))
+    lines = plain.splitlines()
+    assert all(len(line) <= 50 or line.count(" ") <= 10 for line in lines)  # a long word stays whole
+    assert any(line.startswith(" " * 10) for line in lines)
 
 
 def test_quiet_says_only_what_is_wrong(run):

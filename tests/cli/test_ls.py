@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -250,18 +251,17 @@ def test_a_name_cannot_move_the_cursor(run):
         assert name in {one["id"] for one in json.loads(run("ls", "--json").stdout)}
 
 
-def test_a_terminal_that_is_too_narrow_cuts_names():
-    from pyipc import terminals
-
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_on_a_terminal_each_row_is_a_line(many, on_terminal, columns):
     name = f"/pyipc-{'long' * 40}-{os.getpid()}"
-    with (
-        posix.SharedMemory.create(name, 1),
-        terminals.spawn(
-            *(os.sys.executable, "-m", "pyipc", "ls", "--kind", "posix shm"),
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
-        ) as terminal,
-    ):
-        text = terminal.expect(terminals.EOF, timeout=30).before
-        lines = text.decode().splitlines()
-        assert any("/pyipc-" in line and "…" in line for line in lines)
-        assert "\033[32m" in text.decode()  # in use
+    with posix.SharedMemory.create(name, 1):
+        text = on_terminal(columns, "ls", "--kind", "posix shm", "--kind", "sysv shm", "--kind", "sysv msg")
+        assert "\033[32min use\033[0m" in text
+        head, *lines, last = re.sub(r"\033\[\d*m", "", text).splitlines()
+        assert all(len(line) <= columns for line in lines)
+        assert all(line.endswith(("in use", "idle", "orphan")) for line in lines)
+        assert "WAIT" not in head  # nothing stands there
+        (line,) = [line for line in lines if "/pyipc-" in line]
+        assert line.split()[2].endswith(f"{os.getpid()}"[-3:])
+        assert "…" in line
+        assert re.match(rf"{len(lines)} objects of .* bytes: \d+ in use, \d+ idle, \d+ orphan$", last)

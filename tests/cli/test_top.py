@@ -7,7 +7,7 @@ import pytest
 
 from pyipc import sysv, terminals
 from pyipc.cli.objects.found import IDLE, IN_USE, ORPHAN, Found
-from pyipc.cli.top import View, graph
+from pyipc.cli.top import _COLUMNS, View, _layout, graph
 
 QUIT = "\033[?1049l"
 PATIENCE = 10
@@ -59,7 +59,7 @@ def test_an_idle_object_is_removed_once_it_is_agreed(top, key, answer, goes, unt
     queue = sysv.MessageQueue.create(key=key, persist=True)
     try:
         top.send("/sysv msg\n")
-        top.expect("1 objects", timeout=PATIENCE)
+        top.expect("1 object of", timeout=PATIENCE)
         top.send("d")
         top.expect(f"remove sysv msg {queue.id}", timeout=PATIENCE)
         top.send(answer)
@@ -77,7 +77,7 @@ def test_an_idle_object_is_removed_once_it_is_agreed(top, key, answer, goes, unt
 def test_what_is_in_use_is_not_removed(top, key):
     with sysv.SharedMemory.create(1, key=key) as segment:
         top.send("/sysv shm\n")
-        top.expect("1 objects", timeout=PATIENCE)
+        top.expect("1 object of", timeout=PATIENCE)
         top.send("d")
         top.expect("it is in use", timeout=PATIENCE)
         assert segment.id in {one.id for one in sysv.segments()}
@@ -105,20 +105,26 @@ def found(kind, id, verdict=IDLE, moved=None, **facts):
     return one
 
 
+def shown(view, column):
+    """What stands in a column of the first row."""
+    return view.cells(view.rows[0])[[name for name, _, _ in _COLUMNS].index(column)]
+
+
 def test_rates_are_of_what_went_between_two_looks():
     view = View()
     view.look([found("channel", "a", moved=100, count=1)], 10.0)
-    assert view.cells(view.rows[0])[6] == ""
+    assert shown(view, "SENT/s") == ""
     view.look([found("channel", "a", moved=150, count=3)], 10.5)
-    assert view.cells(view.rows[0])[6] == "100"
-    assert len(view.cells(view.rows[0])[5]) == 2
+    assert shown(view, "SENT/s") == "100"
+    view.look([found("channel", "a", moved=350, count=3)], 11.5)
+    assert (shown(view, "DEPTH"), shown(view, "TRAFFIC")) == ("▃██", "▄█")
 
 
 def test_a_number_that_is_another_objects_by_now_has_no_rate_below_nothing():
     view = View()
     view.look([found("channel", "a", moved=100)], 1.0)
     view.look([found("channel", "a", moved=5)], 2.0)
-    assert view.cells(view.rows[0])[6] == "0"
+    assert shown(view, "SENT/s") == "0"
 
 
 def test_what_has_gone_is_forgotten():
@@ -145,6 +151,30 @@ def test_a_filter_looks_at_kind_id_owner_and_state():
         view.filter = text
         view.arrange()
         assert [one.id for one in view.rows] == ids
+
+
+def test_the_number_of_a_sets_semaphores_is_no_depth():
+    view = View()
+    view.look([found("sysv sem", 1, count=3)], 1.0)
+    assert (shown(view, "COUNT"), shown(view, "DEPTH")) == ("3", "")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100, 120, 200])
+def test_a_narrow_terminal_has_fewer_columns_and_keeps_what_matters(columns):
+    kept, widths = _layout(columns)
+    assert sum(widths[place] + 1 for place in kept) - 1 == columns
+    names = {_COLUMNS[place][0] for place in kept}
+    assert {"KIND", "ID", "STATE"} <= names
+    assert columns < 80 or {"DEPTH", "SENT/s", "TRAFFIC"} <= names
+    assert (len(names) == len(_COLUMNS)) is (columns >= 120)
+
+
+def test_a_terminal_without_a_cursor(run):
+    with terminals.spawn(
+        sys.executable, "-m", "pyipc", "top", env={**os.environ, "TERM": "dumb"}
+    ) as terminal:
+        assert b"pyipc ls" in terminal.expect(terminals.EOF, timeout=PATIENCE).before
+        assert terminal.wait(PATIENCE).code == 2
 
 
 def test_a_graph_is_as_high_as_its_highest():

@@ -14,6 +14,15 @@ import pyipc
 TOP = Path(__file__).resolve().parents[2]
 PAGES = [TOP / "README.md", *sorted((TOP / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^([ \t]*)(```+|~~~+)(.*)\n(?:.*\n)*?\1\2[ \t]*$", re.MULTILINE)
+
+# What is no program that runs by itself, and who looks at it.
+NOT_RUN = {
+    "py": "two programs that talk: test_tutorial.py",
+    "sh": "for people at a prompt, who install, or look at what they see; test_commands_of_the_pages",
+    "text": "what is shown, and diagrams",
+    "{toctree}": "of Sphinx",
+}
 
 NEEDS = {
     "SemaphoreSet": "sysv.atomic_operations",
@@ -33,6 +42,29 @@ def blocks():
             line = text.count("\n", 0, block.start()) + 2
             found.append(pytest.param(block[1], id=f"{page.relative_to(TOP)}:{line}"))
     return found
+
+
+def test_no_block_is_left_out():
+    """Each says what it is; all of `python` run, and none is indented or of another spelling by accident."""
+    for page in PAGES:
+        text = page.read_text()
+        kinds = [fence[3] for fence in FENCED.finditer(text)]
+        assert set(kinds) <= {"python", *NOT_RUN}, page
+        assert kinds.count("python") == len(BLOCK.findall(text)), page
+        assert "::\n\n    " not in text, f"{page}: a block of code without a fence"
+
+
+def test_commands_of_the_pages():
+    """What the pages tell people to type are commands and options that there are."""
+    from pyipc.cli import every_command
+
+    known = {name: parser.format_help() for name, (_, parser) in every_command().items()}
+    for page in PAGES:
+        for block in re.findall(r"^```(?:sh|text)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+            for line in re.findall(r"^(?:\$ )?pyipc (.+?) *(?:#.*)?$", block, re.MULTILINE):
+                command, *words = line.split()
+                assert command in known, f"{page}: {line}"
+                assert [word for word in words if word[0] == "-" and word not in known[command]] == []
 
 
 @pytest.mark.parametrize("code", blocks())

@@ -31,20 +31,20 @@ def objects(processes: Processes) -> Iterator[Found]:
         holders = set().union(*(processes.sockets.get(inode, set()) for inode in inodes))
         yield _with_facts(Found("unix socket", name, IN_USE, holders=holders))
     seen = set()
+    fifos = []
     for path, facts in islice(_left(), _MOST):
         which = facts.st_dev, facts.st_ino
         if S_ISFIFO(facts.st_mode):
             seen.add(which)
             holders = processes.files.get(which, set())
             remove = partial(remove_file, path, facts)
-            yield _with_facts(
-                Found("fifo", path, IN_USE if holders else IDLE, holders=holders, remove=remove)
-            )
+            fifos.append(Found("fifo", path, IN_USE if holders else IDLE, holders=holders, remove=remove))
         elif S_ISSOCK(facts.st_mode) and path not in bound and _is_dead(path):
             yield _with_facts(Found("unix socket", path, ORPHAN, remove=partial(remove_dead_socket, path)))
     for which, path in processes.fifos.items():
         if which not in seen:
-            yield _with_facts(Found("fifo", path, IN_USE, holders=processes.files[which]))
+            fifos.append(Found("fifo", path, IN_USE, holders=processes.files[which]))
+    yield from map(_with_facts, fifos)
 
 
 def _bound() -> dict[str, set[int]]:

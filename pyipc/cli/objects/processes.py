@@ -11,11 +11,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# address, permissions, offset, device, inode, path
-_MAPPED = re.compile(r"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/.*)$", re.MULTILINE)
-_SYSV = "/SYSV"
+# address, permissions, offset, device, inode, and how the path of what is worth a look begins
+_MAPPED = re.compile(
+    rb"^\S+ \S+ \S+ ([0-9a-f]+):([0-9a-f]+) (\d+) +(/dev/shm/|/dev/mqueue/|/memfd:|/SYSV)", re.MULTILINE
+)
+_SYSV = b"/SYSV"
 _MEMFD = "/memfd:"
-_WORTH_A_LOOK = ("/dev/shm/", "/dev/mqueue/", _MEMFD, _SYSV)
 
 
 class Processes:
@@ -52,36 +53,40 @@ class Processes:
                 yield int(name)
 
     def _look_at_descriptors(self, pid: int) -> None:
-        folder = f"/proc/{pid}/fd"
-        for number in os.listdir(folder):
-            path = f"{folder}/{number}"
-            try:
-                link = os.readlink(path)
-                if link.startswith("socket:["):
-                    self.sockets[int(link[8:-1])].add(pid)
-                elif link.startswith("/"):
-                    self._look_at_file(pid, path, link)
-            except PermissionError:
-                raise
-            except OSError:
-                continue  # it was closed meanwhile
+        folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for number in os.listdir(folder):
+                try:
+                    link = os.readlink(number, dir_fd=folder)
+                    if link.startswith("socket:["):
+                        self.sockets[int(link[8:-1])].add(pid)
+                    elif link.startswith("/"):
+                        self._look_at_file(pid, number, link, folder)
+                except PermissionError:
+                    raise
+                except OSError:
+                    continue  # it was closed meanwhile
+        finally:
+            os.close(folder)
 
-    def _look_at_file(self, pid: int, path: str, link: str) -> None:
-        facts = os.stat(path)
+    def _look_at_file(self, pid: int, number: str, link: str, folder: int) -> None:
+        facts = os.stat(number, dir_fd=folder)
         which = facts.st_dev, facts.st_ino
         self.files[which].add(pid)
         if link.startswith(_MEMFD):
-            self.memfds.setdefault(which, (path, link[len(_MEMFD) :].removesuffix(" (deleted)")))
+            if which not in self.memfds:
+                name = link[len(_MEMFD) :].removesuffix(" (deleted)")
+                self.memfds[which] = f"/proc/{pid}/fd/{number}", name
         elif S_ISFIFO(facts.st_mode):
             self.fifos.setdefault(which, link)
 
     def _look_at_maps(self, pid: int) -> None:
-        with open(f"/proc/{pid}/maps", errors="surrogateescape") as lines:
-            text = lines.read()
+        with open(f"/proc/{pid}/maps", "rb", buffering=0) as lines:
+            text = lines.readall()
         for major, minor, inode, path in _MAPPED.findall(text):
-            if path.startswith(_SYSV):
+            if path == _SYSV:
                 self.segments[int(inode)].add(pid)  # its id is the number of its inode
-            elif path.startswith(_WORTH_A_LOOK):
+            else:
                 self.files[os.makedev(int(major, 16), int(minor, 16)), int(inode)].add(pid)
 
 
