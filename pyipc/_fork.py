@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 from _signal import SIGKILL
@@ -64,6 +65,15 @@ def start(function: Callable[..., Any], *arguments: Any, patience_ns: int = _RET
         raise
 
 
+def _pidfd_of(pid: int) -> int:
+    pidfd = ops.Descriptor()
+    check(ops.now_pidfd_open(pidfd, pid), "open a pidfd of a child")
+    return pidfd._take()
+
+
+_pidfd_open = getattr(os, "pidfd_open", _pidfd_of)  # which PyPy has not, nor a Python built on an old Linux
+
+
 def start_bare(born: dict[str, int], function: Callable[..., Any], *arguments: Any) -> None:
     """The same without a handle, and once: the child's pid and a pidfd of it are put into *born*.
 
@@ -76,7 +86,7 @@ def start_bare(born: dict[str, int], function: Callable[..., Any], *arguments: A
         any(map(born.__setitem__, ("pid",), iter(os.fork, None)))  # one step, as above
         if not born["pid"]:
             _run(function, arguments)
-        any(map(born.__setitem__, ("pidfd",), map(os.pidfd_open, (born["pid"],))))
+        any(map(born.__setitem__, ("pidfd",), map(_pidfd_open, (born["pid"],))))
     except BaseException as problem:  # a signal handler's too
         if os.getpid() != parent:
             die()
@@ -96,6 +106,14 @@ def abandon(born: dict[str, int]) -> None:
         except ChildProcessError:
             pass  # reaped, the first time
         del born["pid"]
+
+
+def kill(born: dict[str, int]) -> None:
+    """SIGKILL for a child that nobody has reaped."""
+    if hasattr(_signal, "pidfd_send_signal"):
+        _signal.pidfd_send_signal(born["pidfd"], SIGKILL)
+    else:
+        os.kill(born["pid"], SIGKILL)
 
 
 def close_pidfd(born: dict[str, int]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-from _functools import partial
 from _operator import attrgetter
 from _weakref import ref
 from errno import (
@@ -26,6 +25,7 @@ from errno import (
     ENOTSUP,
 )
 from fcntl import F_GETFL, fcntl
+from functools import partial
 
 from .fallback_descriptors import KEY, Descriptor
 from .fallback_foreign import call

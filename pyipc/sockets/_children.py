@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGKILL, SIGPIPE, pidfd_send_signal
+from _signal import SIGPIPE
 from errno import EAGAIN, ECHILD, EPIPE, EREMOTEIO
 from functools import partial
 from time import monotonic_ns
@@ -126,7 +126,7 @@ class Forks(_Children):
 
     def cut(self, served: Served, by: dict[str, int]) -> None:
         if "pidfd" in by:  # else it has ended
-            pidfd_send_signal(by["pidfd"], SIGKILL)
+            _fork.kill(by)
 
     def end(self) -> None:
         super().end()

@@ -9,6 +9,7 @@ from _thread import allocate_lock, get_ident
 from errno import EBADF
 
 from .. import _deadline
+from .._linux import processors
 from ..errors import ClosedError
 from ._access import Access
 from ._loop import Bell, Loop
@@ -431,15 +432,14 @@ def _model(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[
         from ._children import Forks
 
         return Forks, concurrency or _SERVED_AT_ONCE
-    processors = len(os.sched_getaffinity(0))
     if name == "prefork":
         from ._prefork import Prefork
 
-        return Prefork, concurrency or processors
+        return Prefork, concurrency or processors()
     if name == "dispatch":
         from ._dispatch import Dispatch
 
-        return Dispatch, concurrency or processors
+        return Dispatch, concurrency or processors()
     raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')
 
 
