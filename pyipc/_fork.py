@@ -68,7 +68,8 @@ def start(function: Callable[..., Any], *arguments: Any, patience_ns: int = _RET
 def _pidfd_of(pid: int) -> int:
     pidfd = ops.Descriptor()
     check(ops.now_pidfd_open(pidfd, pid), "open a pidfd of a child")
-    return pidfd._take()
+    number: int = pidfd._take()
+    return number
 
 
 _pidfd_open = getattr(os, "pidfd_open", _pidfd_of)  # which PyPy has not, nor a Python built on an old Linux
