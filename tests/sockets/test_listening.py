@@ -434,6 +434,7 @@ def interrupt_at_each_step(say, hear, address):
         if frame.f_code.co_filename not in files:
             return None
         frame.f_trace_opcodes = True
+        frame.f_trace = local  # before the next line, or a function's first call has no steps (3.13)
         return local
 
     def open_files():
