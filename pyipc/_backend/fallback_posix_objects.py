@@ -23,6 +23,7 @@ from errno import (
     ENOMEM,
     ENOSPC,
     ENOTSUP,
+    EPERM,
 )
 from fcntl import F_GETFL, fcntl
 from functools import partial
@@ -186,9 +187,11 @@ def posix_sem_unlink(name: bytes) -> int:
         return -ENOTSUP
     text = _text(name)
     if text is not None:
-        return int(_call(posix.unlink_semaphore, text, missing=ENOENT))
-    sem = posix_sem_open(name, 0, 0, 0)
-    return sem if isinstance(sem, int) else int(_call(sem.held[0].unlink, missing=ENOENT))
+        result = int(_call(posix.unlink_semaphore, text, missing=ENOENT))
+    else:
+        sem = posix_sem_open(name, 0, 0, 0)
+        result = sem if isinstance(sem, int) else int(_call(sem.held[0].unlink, missing=ENOENT))
+    return -EACCES if result == -EPERM else result  # csrc/posix_sem.c
 
 
 def posix_sem_in(memory: memoryview) -> Any:
