@@ -53,7 +53,7 @@ suite_tree() {
 # suite WHEEL BACKEND PARTS PYTHON...: PARTS are names below tests/; none are all.
 # tests/project looks at the source.
 suite() (
-    wheel=$1 backend=$2 which=$3
+    wheel=$1 backend=$2 which=$(printf %s "$3" | tr -s "\n " " ")
     shift 3
     cd "$(mktemp -d -p "$work")" || exit 1
     paths=$work/suite/tests
@@ -80,18 +80,18 @@ environment() ( # DIRECTORY PYTHON WHEEL BACKEND
     esac && tries "$3" "$4" "$1/bin/python"
 )
 
-suite_in_environment() { # DIRECTORY WHEEL BACKEND
+suite_in_environment() { # DIRECTORY WHEEL BACKEND PARTS
     "$1/bin/python" -m pip -q install --upgrade 'pip>=25.1' &&
         "$1/bin/python" -m pip -q install --group "$top/pyproject.toml:test" &&
-        suite "$2" "$3" "$parts" "$1/bin/python"
+        suite "$2" "$3" "$4" "$1/bin/python"
 }
 
-# run_here NAME PYTHON WHEEL BACKEND: in an environment of its own, and if asked the whole suite there.
+# run_here NAME PYTHON WHEEL BACKEND [PARTS]: in an environment of its own, and if asked the suite there.
 run_here() {
     fresh=$(mktemp -d -p "$work")
     step "run $1" environment "$fresh/venv" "$2" "$3" "$4"
     if $step_ok && $tests; then
-        step "suite $1" suite_in_environment "$fresh/venv" "$3" "$4"
+        step "suite $1" suite_in_environment "$fresh/venv" "$3" "$4" "${parts:-${5:-}}"
     fi
     rm -rf "$fresh"
 }
