@@ -3,13 +3,16 @@
 # compiler that makes the wheels; Debian's musl runs it. It has no ssl and no pip: pip of this machine
 # installs for it.
 
-musl_sources() { # of the release that this machine has
+musl_sources() { # of the release that this machine has, as it was released: mirrors keep that
     lists=$cache/musl/apt
     mkdir -p "$lists/sources" "$lists/state/lists/partial" "$lists/cache/archives/partial" || return 1
     for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
         [ ! -f "$file" ] || sed 's/^Types: deb$/Types: deb-src/; s/^deb /deb-src /' "$file" >"$lists/sources/${file##*/}"
     done
-    musl_apt update && (cd "$cache/musl" && musl_apt source --download-only libffi zlib "$(musl_python_name)")
+    # shellcheck disable=SC1091
+    release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    musl_apt update && (cd "$cache/musl" &&
+        musl_apt source --download-only "libffi/$release" "zlib/$release" "$(musl_python_name)/$release")
 }
 
 musl_apt() {
