@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -113,7 +114,9 @@ int64_t pyipc_now_send(int sock, const char *data, uint64_t size, const int32_t 
 		memcpy(append(&head, SCM_CREDENTIALS, sizeof(struct ucred)), credentials, sizeof(struct ucred));
 	if (head.msg_controllen == 0)
 		head.msg_control = NULL;
-	return neg_errno(sendmsg(sock, &head, MSG_DONTWAIT | MSG_NOSIGNAL));
+	/* Not sendmsg(3): musl's copies what is sent along into 1024 bytes, too few for 253 descriptors, to put
+	 * zeros where its structures have room beside the kernel's.  Here there are zeros. */
+	return neg_errno(syscall(SYS_sendmsg, sock, &head, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
 /* ---- receiving ---- */

@@ -57,7 +57,9 @@ int pyipc_posix_sem_close(char *sem)
 
 int pyipc_posix_sem_unlink(const char *name)
 {
-	return (int) neg_errno(sem_unlink(name));
+	int result = (int) neg_errno(sem_unlink(name));
+
+	return result == -EPERM ? -EACCES : result;	/* as glibc has it; musl says what unlink(2) said */
 }
 
 int pyipc_now_posix_sem_init(char *sem, uint32_t value)

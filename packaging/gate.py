@@ -11,6 +11,7 @@ import io
 import re
 import sys
 import zipfile
+from email.parser import Parser
 from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
@@ -18,6 +19,7 @@ from elftools.elf.elffile import ELFFile
 LARGEST = 700_000  # of which the text of the package, mostly what it says of itself, is 470,000
 LARGEST_LIBRARY = 200_000  # compressed
 NEWEST_GLIBC = (2, 17)
+WANTED = {'cffi>=1.17; platform_python_implementation != "PyPy"'}  # by who installs it and asks for no more
 FROM_PYTHON = re.compile(r"_?Py")
 MACHINES = {"x86_64": "EM_X86_64", "aarch64": "EM_AARCH64"}
 
@@ -76,11 +78,20 @@ def faults_of_library(elf, wheel):
             yield f"has a {tag.entry.d_tag}"
 
 
+def wanted(wheel):
+    """What is installed along with the wheel: extras are what somebody asks for."""
+    name = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    required = Parser().parsestr(wheel.read(name).decode()).get_all("Requires-Dist", [])
+    return {text for text in required if not re.search(r"\bextra *==", text)}
+
+
 def faults_of_wheel(path):
     """Yield what is wrong with a wheel."""
     if path.stat().st_size > LARGEST:
         yield f"{path.stat().st_size} bytes are more than {LARGEST}"
     with zipfile.ZipFile(path) as wheel:
+        if wanted(wheel) != WANTED:
+            yield f"wants {sorted(wanted(wheel))}"
         libraries = [name for name in wheel.namelist() if ".so" in name]
         if bool(libraries) == path.name.endswith("-none-any.whl"):
             yield f"has these libraries: {libraries}"

@@ -1,7 +1,9 @@
 """An installed pyipc works here: python smoke.py native|fallback."""
 
 import contextlib
+import importlib
 import os
+import pkgutil
 import sys
 
 import pyipc
@@ -9,6 +11,11 @@ from pyipc import channels, fds, posix, sync, sysv
 from pyipc.memory import Memory
 
 assert pyipc.backend() == sys.argv[1], pyipc.backend()
+
+other = {"native": "fallback", "fallback": "native"}[sys.argv[1]]
+for _, module, _ in pkgutil.walk_packages(pyipc.__path__, "pyipc."):
+    if other not in module and not module.endswith(("__main__", "_core")):
+        importlib.import_module(module)
 
 with contextlib.closing(sysv.Semaphore.create(1)) as semaphore:
     semaphore.acquire(timeout=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import os
 import sys
 from _signal import SIGKILL
@@ -84,6 +85,14 @@ def abandon(born: list[int]) -> None:
         except ChildProcessError:
             pass  # reaped, the first time
         born.clear()
+
+
+def kill(born: list[int]) -> None:
+    """SIGKILL for a child that nobody has reaped."""
+    if hasattr(_signal, "pidfd_send_signal"):
+        _signal.pidfd_send_signal(born[1], SIGKILL)
+    else:
+        os.kill(born[0], SIGKILL)
 
 
 def close_pidfd(born: list[int]) -> None:

@@ -29,8 +29,9 @@ def _run(jobs: Any) -> None:
 def _jobs_of_this_process() -> Any:
     here = os.getpid()
     if here not in _jobs:
-        from _queue import SimpleQueue
         from _thread import start_new_thread
+
+        from ._simple_queue import SimpleQueue
 
         jobs: Any = SimpleQueue()
         try:

@@ -8,14 +8,15 @@ it first uses them.
 from __future__ import annotations
 
 import os
-from _stat import S_ISFIFO
 from _thread import allocate_lock
 from _weakref import ref
 from errno import EAGAIN, EBADF, EINVAL, ENOSPC, ENOTCONN, ENXIO, ETIMEDOUT
 from os import O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY
+from stat import S_ISFIFO
 
 from . import _memfd, _pickling
 from ._backend import ops
+from ._linux import processors
 from ._waiters import Waited
 from .errors import check, error, limit_error
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 MOST_MEMBERS = 1023
 
 # Looks at memory before sleeping, a few microseconds' worth; useless if nobody else can run meanwhile.
-SPINS = 500 if len(os.sched_getaffinity(0)) > 1 else 0
+SPINS = 500 if processors() > 1 else 0
 
 _members: set[ref[Member]] = set()
 _joining = allocate_lock()

@@ -28,6 +28,7 @@ from time import monotonic_ns
 from . import _deadline
 from ._backend import ops
 from ._descriptor import Handle
+from ._linux import O_PATH
 from .errors import AlreadyExistsError, IPCError, error
 
 TYPE_CHECKING = False
@@ -42,7 +43,7 @@ _LONGEST_PATH = 107  # bytes: sun_path, less the NUL
 _LONGEST_NAME = _LONGEST_PATH - len("/proc/self/fd/2147483647/")  # so that no descriptor is too great
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_NODE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_NODE = O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class BoundPath:
@@ -257,7 +258,7 @@ def connect(sock: socket, path: Path, deadline: int, doing: str) -> None:
     try:
         problem = 0
         if len(raw) > _LONGEST_PATH and raw[:1] != b"\0":
-            problem = -ops.fd_open(folder, os.path.dirname(raw), os.O_PATH | os.O_DIRECTORY)
+            problem = -ops.fd_open(folder, os.path.dirname(raw), O_PATH | os.O_DIRECTORY)
             raw = b"/proc/self/fd/%d/%b" % (folder._number, os.path.basename(raw))
         problem = problem or _connect_by(sock, raw, deadline)
     finally:

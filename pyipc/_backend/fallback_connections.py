@@ -7,6 +7,7 @@ from fcntl import ioctl
 from termios import FIONREAD
 
 from . import standard_fork
+from .fallback_descriptors import Descriptor, now_pidfd_open
 from .fallback_foreign import call
 
 TYPE_CHECKING = False
@@ -19,7 +20,9 @@ _PIECE = 65536
 _MOST_PIECES = 64
 _NOTHING = bytes(4)
 
-fork = standard_fork.fork
+
+def fork(born: list[int]) -> int:
+    return standard_fork.fork(born, Descriptor(), now_pidfd_open)
 
 
 def connection_finish(connection: socket) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import sys
-from _functools import partial
 from _operator import attrgetter
 from _weakref import ref
 from errno import (
@@ -24,8 +23,10 @@ from errno import (
     ENOMEM,
     ENOSPC,
     ENOTSUP,
+    EPERM,
 )
 from fcntl import F_GETFL, fcntl
+from functools import partial
 
 from .fallback_descriptors import KEY, Descriptor
 from .fallback_foreign import call
@@ -186,9 +187,11 @@ def posix_sem_unlink(name: bytes) -> int:
         return -ENOTSUP
     text = _text(name)
     if text is not None:
-        return int(_call(posix.unlink_semaphore, text, missing=ENOENT))
-    sem = posix_sem_open(name, 0, 0, 0)
-    return sem if isinstance(sem, int) else int(_call(sem.held[0].unlink, missing=ENOENT))
+        result = int(_call(posix.unlink_semaphore, text, missing=ENOENT))
+    else:
+        sem = posix_sem_open(name, 0, 0, 0)
+        result = sem if isinstance(sem, int) else int(_call(sem.held[0].unlink, missing=ENOENT))
+    return -EACCES if result == -EPERM else result  # csrc/posix_sem.c
 
 
 def posix_sem_in(memory: memoryview) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import standard_fork
 from .native_core import HOT, core, lib
+from .native_descriptors import Descriptor, now_pidfd_open
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,5 +17,9 @@ def _finish(connection: socket) -> int:
     return lib.pyipc_connection_finish(connection.fileno())
 
 
+def _fork(born: list[int]) -> int:
+    return standard_fork.fork(born, Descriptor(), now_pidfd_open)
+
+
 connection_finish = core.connection_finish if HOT else _finish
-fork = core.fork if HOT else standard_fork.fork
+fork = core.fork if HOT else _fork

@@ -13,6 +13,7 @@ from stat import S_IMODE, S_ISFIFO, S_ISLNK, S_IWOTH
 from .. import _deadline
 from .._backend import ops
 from .._descriptor import Handle
+from .._linux import O_PATH
 from .._named import Named
 from .._waiters import Waited
 from ..errors import IPCError, NotFoundError, check, error, limit_error
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     Self = TypeVar("Self", bound="Fifo")
     End = TypeVar("End", bound=Union[Reader, Writer])
 
-_FOLDER = os.O_PATH | os.O_DIRECTORY
-_NODE = os.O_PATH | os.O_NOFOLLOW
+_FOLDER = O_PATH | os.O_DIRECTORY
+_NODE = O_PATH | os.O_NOFOLLOW
 
 
 class Fifo(Named, Waited):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._linux import RLIMIT_MSGQUEUE
 from ..errors import limit_error
 
 TYPE_CHECKING = False
@@ -42,6 +43,4 @@ def bytes_reached(number: int, doing: str) -> LimitError:
     """The error for having as many bytes in queues as one user may."""
     import resource
 
-    return limit_error(
-        number, doing, "RLIMIT_MSGQUEUE", resource.getrlimit(resource.RLIMIT_MSGQUEUE)[0], None
-    )
+    return limit_error(number, doing, "RLIMIT_MSGQUEUE", resource.getrlimit(RLIMIT_MSGQUEUE)[0], None)

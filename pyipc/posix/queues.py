@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from _functools import partial
 from _weakref import ref
 from errno import (
     EACCES,
@@ -24,8 +23,14 @@ from time import monotonic_ns
 from .. import _deadline, _named
 from .._backend import ops
 from .._descriptor import WEAKLY, WaitedHandle
+from .._linux import O_PATH
 from ..errors import NotFoundError, error, limit_error
 from . import limits
+
+try:
+    from _functools import partial
+except ImportError:  # PyPy
+    from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -483,6 +488,6 @@ def _cannot_make(result: int, doing: str, max_messages: int | None, max_size: in
 
 def _has_a_free_descriptor() -> bool:
     probe = ops.Descriptor()
-    found: bool = ops.fd_open(probe, b"/", os.O_PATH) >= 0
+    found: bool = ops.fd_open(probe, b"/", O_PATH) >= 0
     probe._close()
     return found

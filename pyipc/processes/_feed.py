@@ -5,20 +5,22 @@ from __future__ import annotations
 import os
 from errno import EFBIG, EPIPE
 from io import BytesIO
-from itertools import islice
+from itertools import islice, repeat
 
 from ..errors import error, limit_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Union
+    from typing import Any, Union
 
     Data = Union[str, bytes, bytearray, memoryview]
 
 CHUNK = 65536  # what a pipe holds, unless it was told otherwise
 MOST_PENDING = 1 << 20
 MOST_LINE = 1 << 20
+
+_OF_LINES = ("_lines", "_size", "_data", "_looked")
 
 
 def encoded(data: Data) -> memoryview:
@@ -123,16 +125,17 @@ class Output:
 
     def keep(self) -> None:
         """What came belongs to it."""
-        data = self.came[0]
-        if not data:
+        # It goes from there to here in one step, else it might come twice: CPython 3.9 runs signal handlers
+        # between any two instructions, later ones at calls and backward jumps alone.
+        if not self.came[0]:
             self.ended = True
-        elif not self._data:
-            self._data = data  # as it is: most is taken before more comes
-        elif isinstance(self._data, bytearray):
-            self._data += data
+            del self.came[0]
+        elif not self._data:  # as it is: most is taken before more comes
+            any(map(_set_data, (self,), map(self.came.pop, (0,))))
         else:
-            self._data = bytearray().join((self._data, data))
-        del self.came[0]
+            if not isinstance(self._data, bytearray):
+                self._data = bytearray(self._data)
+            any(map(self._data.extend, map(self.came.pop, (0,))))
 
     def take(self, size: int) -> bytes:
         """So many bytes of it, or all."""
@@ -176,12 +179,14 @@ class Output:
             if self._looked >= MOST_LINE:
                 raise limit_error(EFBIG, "read a line of a program", "MOST_LINE", MOST_LINE, None)
             return False
-        lines, rest = BytesIO(data[:end]), data[end:]
-        # No signal handler can run between these, and find a line in both.
-        self._lines, self._size, self._data, self._looked = lines, end, rest, 0
+        # One step, as above: no signal handler finds a line in both.
+        any(map(setattr, repeat(self), _OF_LINES, (BytesIO(data[:end]), end, data[end:], 0)))
         return True
 
     def drop(self) -> None:
         """Nobody will read it."""
         self._lines.seek(self._size)
         self._data = b""
+
+
+_set_data: Any = vars(Output)["_data"].__set__

@@ -12,11 +12,12 @@ from _thread import RLock
 from _warnings import warn
 from _weakref import ref
 from errno import EPERM
-from fcntl import F_DUPFD_CLOEXEC, fcntl
+from fcntl import fcntl
 
 from .. import _fork
 from .._backend import ops
 from .._descriptor import Handle
+from .._linux import F_DUPFD_CLOEXEC
 from .._privileges import drop, resolve
 from .._spawn import Child
 from ..errors import check as check_result

@@ -6,6 +6,7 @@ from errno import EAGAIN, ENOTSUP, EPERM, ESRCH
 from os import getpgrp, getpid
 
 from .._backend import ops
+from .._linux import RLIMIT_SIGPENDING
 from .._pidfd import Pidfd
 from ..errors import AccessError, IPCError, ProcessGoneError, UnsupportedError, error, limit_error
 from .identity import Identity, checked, numbers_in, status_of
@@ -113,7 +114,7 @@ def _sent(result: int, signal: int, target: Target) -> None:
 
 
 def _most_pending() -> int:
-    from resource import RLIMIT_SIGPENDING, getrlimit
+    from resource import getrlimit
 
     return getrlimit(RLIMIT_SIGPENDING)[0]
 

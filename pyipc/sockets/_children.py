@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _signal import SIGKILL, SIGPIPE, pidfd_send_signal
+from _signal import SIGPIPE
 from _socket import socket as plain_socket
 from errno import EAGAIN, ECHILD, EPIPE, EREMOTEIO
 from functools import partial
@@ -128,7 +128,7 @@ class Forks(_Children):
 
     def cut(self, served: Served, by: list[int]) -> None:
         if len(by) > 1:  # else it has ended
-            pidfd_send_signal(by[1], SIGKILL)
+            _fork.kill(by)
 
     def end(self) -> None:
         super().end()

@@ -6,9 +6,10 @@ import os
 from _signal import SIG_DFL, SIGPIPE, SIGXFSZ, signal
 from _thread import get_native_id
 from errno import ENOENT
-from fcntl import F_DUPFD_CLOEXEC, fcntl
+from fcntl import fcntl
 
 from .. import _fork
+from .._linux import F_DUPFD_CLOEXEC
 from ..errors import error
 from ._state import arrived, saved
 from .activation import FIRST, activated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from errno import ENOENT
+from fcntl import ioctl
 from socket import (
     AF_INET,
     AF_INET6,
@@ -17,11 +18,12 @@ from socket import (
     IPV6_MULTICAST_HOPS,
     IPV6_MULTICAST_IF,
     IPV6_MULTICAST_LOOP,
-    if_nametoindex,
+    SOCK_DGRAM,
     inet_pton,
     socket,
 )
 from struct import pack
+from sys import byteorder
 
 from ..errors import error
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 # Of <linux/in.h> and <linux/in6.h>; the module `socket` has them not yet.
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
 _ANY = INADDR_ANY.to_bytes(4, "big")
+_IFNAMSIZ, _SIOCGIFINDEX = 16, 0x8933  # netdevice(7)
 _IPV6_ADDRESSES = "/proc/net/if_inet6"
 _ONE_LINK = (1, 2)  # scopes of IPv6 groups that mean nothing without an interface (RFC 4291)
 
@@ -60,7 +63,7 @@ class Interface:
             return
         packed = _packed(AF_INET6, text)
         try:
-            self.index = _index_by_address(packed) if packed is not None else if_nametoindex(text)
+            self.index = _index_by_address(packed) if packed is not None else _index_by_name(text)
         except OSError:
             raise error(ENOENT, f"{doing}: no interface {text!r:.100}") from None
 
@@ -80,6 +83,16 @@ def _packed(family: int, text: str) -> bytes | None:
         return inet_pton(family, text)
     except (OSError, ValueError):
         return None
+
+
+def _index_by_name(name: str) -> int:
+    """What if_nametoindex(3) does; PyPy has it not."""
+    raw = name.encode()
+    if not 0 < len(raw) < _IFNAMSIZ:
+        raise OSError(ENOENT, "no such interface")
+    with socket(AF_INET, SOCK_DGRAM) as any_socket:
+        found = ioctl(any_socket, _SIOCGIFINDEX, pack("40s", raw))
+    return int.from_bytes(found[_IFNAMSIZ : _IFNAMSIZ + 4], byteorder)
 
 
 def _index_by_address(packed: bytes) -> int:

@@ -131,7 +131,7 @@ class Threads(Model):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
-        from _queue import SimpleQueue
+        from .._simple_queue import SimpleQueue
 
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._threads: list[Any] = []

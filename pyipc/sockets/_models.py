@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from .._linux import processors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,13 +38,12 @@ def choose(name: str, handler: Any, concurrency: int | None) -> tuple[Callable[[
         from ._children import Forks
 
         return Forks, concurrency or _SERVED_AT_ONCE
-    processors = len(os.sched_getaffinity(0))
     if name == "prefork":
         from ._prefork import Prefork
 
-        return Prefork, concurrency or processors
+        return Prefork, concurrency or processors()
     if name == "dispatch":
         from ._dispatch import Dispatch
 
-        return Dispatch, concurrency or processors
+        return Dispatch, concurrency or processors()
     raise ValueError(f'model is "serial", "thread", "fork", "prefork" or "dispatch", not {name!r}')

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import _socket
-from _queue import Empty, SimpleQueue
 from _thread import allocate_lock, start_new_thread
 from errno import EHOSTUNREACH
 
 from .. import _deadline
+from .._simple_queue import Empty, SimpleQueue
 from ..errors import IPCError, error
 from ._loop import Bell
 from .resolving import resolve

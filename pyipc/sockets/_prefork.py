@@ -6,13 +6,14 @@ import os
 from _signal import SIGIO, signal
 from fcntl import F_SETFL, F_SETOWN, fcntl
 from mmap import mmap
-from select import EPOLLEXCLUSIVE, EPOLLIN, poll
+from select import EPOLLIN, poll
 from struct import Struct
 from time import monotonic_ns
 
 from .. import _fork
 from .._backend import ops
 from .._descriptor import Handle
+from .._linux import EPOLLEXCLUSIVE
 from ..errors import check
 from ._inside import Serial
 from ._loop import Bell, Loop

@@ -60,8 +60,9 @@ def _look(host: str, port: str, kind: int, flags: int) -> Found:
 
 def _look_until(deadline: int, host: str, port: str, kind: int, flags: int, doing: str) -> Found:
     """getaddrinfo(3) has no timeout, and nothing interrupts it: a thread asks, and is left behind if late."""
-    from _queue import Empty, SimpleQueue
     from _thread import start_new_thread
+
+    from .._simple_queue import Empty, SimpleQueue
 
     answers: SimpleQueue[Any] = SimpleQueue()
 

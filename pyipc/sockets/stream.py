@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from _functools import partial
 from _io import BytesIO
-from _socket import MSG_DONTWAIT, MSG_NOSIGNAL, SHUT_WR, SOCK_STREAM
+from _socket import MSG_DONTWAIT, SHUT_WR, SOCK_STREAM
 from errno import EAGAIN, EBADF, EINTR, EMSGSIZE, ENOTCONN, EPIPE, ETIMEDOUT
 from time import monotonic_ns
 
 from .. import _deadline
 from .._backend import ops
+from .._linux import MSG_NOSIGNAL
 from .._waiters import Waited
 from ..errors import ClosedError, error, limit_error
 from .addresses import printable, text_of

@@ -68,7 +68,8 @@ def is_interrupted(say, hear, what, seconds):
     end = time.monotonic() + seconds
     data = [b"short", b"long" * 100]
     given = 0
-    while time.monotonic() < end:
+    # On a busy machine few of them strike in that time.
+    while time.monotonic() < end or (zapped <= 100 and time.monotonic() < end + 15):
         rounds += 1
         if what == "recv ack" and channel.statistics().depth == 0:
             with contextlib.suppress(pyipc.WouldBlockError):

@@ -28,6 +28,7 @@ def at_each_step(do, *modules):
         if frame.f_code.co_filename not in files:
             return None
         frame.f_trace_opcodes = True
+        frame.f_trace = local  # before the next line, or a function's first call has no steps (3.13)
         return local
 
     given = do()  # so that all is imported

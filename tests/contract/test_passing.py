@@ -22,6 +22,7 @@ from errno import (
     EINVAL,
     EMFILE,
     ENOENT,
+    ENOMEM,
     ENOTCONN,
     ENOTSOCK,
     ENOTSUP,
@@ -321,7 +322,10 @@ def test_as_many_as_the_kernel_lets_pass_and_no_more(pair, sockets, kind):
     assert sender.MOST_FDS == 253
     assert send(sender, ours, b"x", [0] * 254) == -EINVAL
     assert receive(receiver, theirs) == -EAGAIN
-    assert send(sender, ours, b"x", [0] * 253) == 1
+    sent = send(sender, ours, b"x", [0] * 253)
+    if sent == -ENOMEM and sender.__name__.endswith("fallback"):
+        pytest.skip("musl's own sendmsg(3) has room for 252")
+    assert sent == 1
     _, _, handles, *others = receive(receiver, theirs)
     assert others == [None] * 4
     assert {file_of(handle.fileno()) for handle in handles} == {file_of(0)}

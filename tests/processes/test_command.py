@@ -189,7 +189,7 @@ MUCH = bytes(range(256)) * 4096  # a MiB: more than a pipe holds
         ("", b""),
         (bytearray(b"ba"), b"ba"),
         (memoryview(b"abcd")[1:3], b"bc"),
-        (MUCH, MUCH),
+        pytest.param(MUCH, MUCH, id="much"),
         ([], b""),
         (["a", b"b", "", b"", bytearray(b"c")], b"abc"),
         (Once([b"x"] * 3), b"xxx"),

@@ -16,7 +16,7 @@ import pytest
 import pyipc
 from pyipc.sockets import Server, connect
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(pyipc.__file__).parent  # the one that is tested, wherever it is installed
 MODELS = ("serial", "thread", "fork", "prefork", "dispatch")
 
 # Whatever speaks sd_listen_fds(3); and not a line of it ours.
@@ -55,7 +55,7 @@ print("over", flush=True)
 
 
 def _environment():
-    path = filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])
+    path = filter(None, [str(PACKAGE.parent), os.environ.get("PYTHONPATH")])
     return {**os.environ, "PYIPC_BACKEND": pyipc.backend(), "PYTHONPATH": ":".join(path)}
 
 

@@ -24,7 +24,8 @@ from pyipc.errors import AccessError, AlreadyExistsError, IPCError, TimedOutErro
 from pyipc.memory import Memory
 from pyipc.sockets import Server, connect, handover
 
-ROOT = Path(__file__).parents[2]
+PACKAGE = Path(pyipc.__file__).parent  # the one that is tested, wherever it is installed
+RUN_FUNCTION = Path(__file__).parents[1] / "children" / "run_function.py"
 MODELS = ("serial", "thread", "fork", "prefork", "dispatch")
 NOBODY = 65534
 
@@ -777,8 +778,8 @@ def other_environment(tmp_path_factory):
     errors = "ExistentialError", "PermissionsError", "BusyError", "Error"
     lines = [f"class {name}(Exception): pass\n" for name in (*errors, "SharedMemory")]
     (place / "sysv_ipc.py").write_text("".join(lines))
-    path = f"{ROOT}:{place}"
-    return {"PYIPC_BACKEND": "fallback", "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+    (place / "pyipc").symlink_to(PACKAGE)
+    return {"PYIPC_BACKEND": "fallback", "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def test_another_python_and_back(start, where, process, tmp_path, other_environment, answer):
@@ -787,7 +788,7 @@ def test_another_python_and_back(start, where, process, tmp_path, other_environm
         pytest.skip("no Python of another version is here")
 
     def begin(function, options):
-        started = process([python, ROOT / "tests/children/run_function.py"], env=other_environment)
+        started = process([python, RUN_FUNCTION], env=other_environment)
         started.say((function.__name__, inspect.getsource(function), (options,), None))
         return started
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from _functools import partial
 from errno import EACCES, EAGAIN, EBADF, EEXIST, EINVAL
 
 from ... import posix
@@ -27,6 +26,11 @@ from .arguments import (
 )
 from .exceptions import NOTIFY, OPEN, UNLINK, USE, check, refuse, refuse_number
 from .objects import Kind
+
+try:
+    from _functools import partial
+except ImportError:  # PyPy
+    from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
