@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import pyipc
 from pyipc import fds
 from pyipc.errors import AccessError, AlreadyExistsError, IPCError, TimedOutError
 from pyipc.memory import Memory
