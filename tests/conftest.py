@@ -216,9 +216,9 @@ def _until(fact, timeout=PATIENCE):
 
 _WAITS = {
     # semop, msgsnd, msgrcv, semtimedop; clock_nanosleep, select and pselect6 of naps between tries;
-    # poll and ppoll; epoll_wait and epoll_pwait
-    "x86_64": {65, 69, 70, 220, 230, 23, 270, 7, 271, 232, 281},
-    "aarch64": {193, 189, 188, 192, 115, 72, 73, 22},
+    # poll and ppoll; epoll_wait and epoll_pwait; recvfrom
+    "x86_64": {65, 69, 70, 220, 230, 23, 270, 7, 271, 232, 281, 45},
+    "aarch64": {193, 189, 188, 192, 115, 72, 73, 22, 207},
 }.get("" if os.environ.get("PYIPC_EMULATED") else platform.machine())  # else they are those of another
 
 

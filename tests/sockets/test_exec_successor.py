@@ -156,7 +156,7 @@ print("over", flush=True)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_who_has_queued_for_a_program_that_does_not_come_is_served(model, process, tmp_path):
+def test_who_has_queued_for_a_program_that_does_not_come_is_served(model, process, tmp_path, asleep, until):
     words = [sys.executable, "-c", _STOPPED, f"unix:{tmp_path}/served", model]
     server = process(words, env=_environment())
     assert server.line() == "serves"
@@ -168,6 +168,8 @@ def test_who_has_queued_for_a_program_that_does_not_come_is_served(model, proces
         server.kill(signal.SIGHUP)
         assert server.line() == "becomes"
         queued = [stack.enter_context(connect(f"unix:{tmp_path}/served", 20)) for _ in range(3)]
+        # Python looks for signals before it reads on: one that comes after that look waits for the client.
+        until(lambda: asleep(server.pid))
         server.kill(signal.SIGTERM)
         assert server.line() == "stopped"
         before.close()

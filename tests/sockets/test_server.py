@@ -28,10 +28,14 @@ def limited(model, most=1):
     return {} if model == "serial" else {"concurrency": most}
 
 
-def wait_until_it_goes(it, model, facts):
-    """Nobody is let in any more; one of its two places is taken."""
+def let_it_go(it, model, facts, signalled):
+    """Signal it, and wait until nobody is let in any more; one of its two places is taken."""
+    if model == "prefork":
+        facts(lambda: len(it.children()) == 2)
+    signalled()
     # A worker that is busy cannot close the listener that it shares with the others.
-    facts((lambda: len(it.children()) == 1) if model == "prefork" else it.refuses)
+    if model != "serial":  # of which nobody sees it
+        facts((lambda: len(it.children()) == 1) if model == "prefork" else it.refuses)
 
 
 def test_each_is_answered_and_logged(server, model, facts):
@@ -182,8 +186,7 @@ def test_who_comes_while_others_are_served_to_the_end_is_refused(server, model, 
     it = server(model, **limited(model, 2))
     first = it.connect()
     assert first.ask("echo 1") == "echo 1"
-    it.terminate()
-    wait_until_it_goes(it, model, facts)
+    let_it_go(it, model, facts, it.terminate)
     assert first.ask("echo 2") == "echo 2"
     first.close()
     assert it.ended() == "ended"
@@ -217,8 +220,7 @@ def test_a_second_sigterm_ends_all_at_once(server, model, facts):
     it = server(model, drain=None, **limited(model, 2))
     client = it.connect()
     assert client.ask("echo 1") == "echo 1"
-    it.terminate()
-    wait_until_it_goes(it, model, facts)
+    let_it_go(it, model, facts, it.terminate)
     it.terminate()
     assert client.is_cut()
     assert it.ended() == "ended"
@@ -228,9 +230,7 @@ def test_sigterm_for_the_whole_process_group_lets_all_finish(server, model, fact
     it = server(model, **limited(model, 2))
     client = it.connect()
     assert client.ask("echo 1") == "echo 1"
-    os.killpg(it.pid, signal.SIGTERM)
-    if model != "serial":
-        wait_until_it_goes(it, model, facts)
+    let_it_go(it, model, facts, lambda: os.killpg(it.pid, signal.SIGTERM))
     assert client.ask("echo 2") == "echo 2"
     client.close()
     assert it.ended() == "ended"
