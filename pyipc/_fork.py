@@ -11,6 +11,7 @@ from time import monotonic_ns
 
 from . import _deadline
 from ._backend import ops
+from ._spawn import Child
 from .errors import check, error, limit_error
 
 TYPE_CHECKING = False
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    from ._spawn import Child
     from .errors import IPCError
 
 _RETRY_NS = 1_000_000_000  # how long fork(2) is asked again that had no room
@@ -51,8 +51,6 @@ def start(function: Callable[..., Any], *arguments: Any, patience_ns: int = _RET
     Raises:
         LimitError: There may be no more processes, or no more descriptors.
     """
-    from ._spawn import Child
-
     parent = os.getpid()
     child = Child.unborn()
     born: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Chapters whose names are imported at their first use, since most programs want few of them."""
+"""Names of chapters that are imported at their first use, with what only some programs want."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import socket
 import pytest
 
 from pyipc import _fork, _linux
+from pyipc._backend import ops
 
 
 @pytest.mark.parametrize(
@@ -39,13 +40,14 @@ def test_processors(monkeypatch):
     assert _linux.processors() == os.cpu_count()
 
 
-def test_a_child_is_watched_and_killed_without_names_for_it(monkeypatch):
+def test_a_child_is_killed_without_a_name_for_it(monkeypatch):
     monkeypatch.delattr(_signal, "pidfd_send_signal", raising=False)
-    monkeypatch.setattr(_fork, "_pidfd_open", _fork._pidfd_of)
-    born = {}
-    _fork.start_bare(born, signal.pause)
-    assert select.select([born["pidfd"]], [], [], 0)[0] == []
+    born: list[int] = []
+    assert ops.fork(born) == 0
+    if not born[0]:
+        _fork.run(signal.pause, ())
+    assert select.select([born[1]], [], [], 0)[0] == []
     _fork.kill(born)
-    assert select.select([born["pidfd"]], [], [], 20)[0] == [born["pidfd"]]
+    assert select.select([born[1]], [], [], 20)[0] == [born[1]]
     _fork.close_pidfd(born)
-    assert os.waitstatus_to_exitcode(os.waitpid(born.pop("pid"), 0)[1]) == -signal.SIGKILL
+    assert os.waitstatus_to_exitcode(os.waitpid(born.pop(), 0)[1]) == -signal.SIGKILL

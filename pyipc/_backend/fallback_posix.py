@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from _functools import partial
 from errno import EEXIST, EINVAL, ENODATA, ENOENT
-from functools import partial
 
 from .fallback_descriptors import Descriptor, now_twin, own
 from .fallback_foreign import call

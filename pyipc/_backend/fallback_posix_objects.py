@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from _functools import partial
 from _operator import attrgetter
 from _weakref import ref
 from errno import (
@@ -26,7 +27,6 @@ from errno import (
     EPERM,
 )
 from fcntl import F_GETFL, fcntl
-from functools import partial
 
 from .fallback_descriptors import KEY, Descriptor
 from .fallback_foreign import call

@@ -4,7 +4,7 @@ A `Channel` carries bytes, from any number of senders to any number of receivers
 and `Pipe` carry objects, as those of `multiprocessing` do.
 """
 
-from .._later import names_from
+from .._later import names_from as _names_from
 from .channel import Channel, Reader, Writer
 from .ends import Message, Reservation, Statistics
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .rendezvous import serve as serve
 
 # What takes more modules to import than bytes do.
-__getattr__ = names_from(
+__getattr__ = _names_from(
     __name__,
     {
         "Connection": "connections",

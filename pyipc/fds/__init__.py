@@ -8,38 +8,12 @@ Python code can run, and is complete, or the call says what is not.
 """
 
 from .._descriptor import Handle
-from .._later import names_from
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .._pidfd import Pidfd as Pidfd
-    from .bundles import receive_bundle as receive_bundle
-    from .bundles import send_bundle as send_bundle
-    from .eventfds import Eventfd as Eventfd
-    from .messages import Message as Message
-    from .messages import receive as receive
-    from .messages import send as send
-    from .pairs import socketpair as socketpair
-    from .peers import Peer as Peer
-    from .peers import pass_credentials as pass_credentials
-    from .peers import peer as peer
-
-__getattr__ = names_from(
-    __name__,
-    {
-        "Eventfd": "eventfds",
-        "Message": "messages",
-        "Peer": "peers",
-        "Pidfd": "peers",
-        "pass_credentials": "peers",
-        "peer": "peers",
-        "receive": "messages",
-        "receive_bundle": "bundles",
-        "send": "messages",
-        "send_bundle": "bundles",
-        "socketpair": "pairs",
-    },
-)
+from .._pidfd import Pidfd
+from .bundles import receive_bundle, send_bundle
+from .eventfds import Eventfd
+from .messages import Message, receive, send
+from .pairs import socketpair
+from .peers import Peer, pass_credentials, peer
 
 __all__ = (
     "Eventfd",

@@ -8,7 +8,7 @@ threads, in a process for each, or in workers that were forked before; it can be
 to groups and to everybody.
 """
 
-from .._later import names_from
+from .._later import names_from as _names_from
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .stream import Stream as Stream
 
 # All of it makes standard sockets, whose module takes longer to import than this one may.
-__getattr__ = names_from(
+__getattr__ = _names_from(
     __name__,
     {
         "DatagramServer": "datagram_server",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from _socket import SOL_SOCKET
 from errno import EACCES
 
-from .. import fds
 from ..errors import error
 
 TYPE_CHECKING = False
@@ -22,13 +21,15 @@ _MOST_BYTES = 1024  # that Python's getsockopt() gives
 class Access:
     """Who may connect: these users, and members of these groups; everybody if neither is given."""
 
-    __slots__ = ("_groups", "_users")
+    __slots__ = ("_groups", "_peer", "_users")
 
     def __init__(self, users: Iterable[str | int] | None, groups: Iterable[str | int] | None) -> None:
         self._users: frozenset[int] | None = None
         if users is not None or groups is not None:
             from .._privileges import gid_of, user_of
+            from ..fds import peer
 
+            self._peer = peer
             self._users = frozenset(user_of(user)[0] for user in users or ())
             self._groups = frozenset(map(gid_of, groups or ()))
 
@@ -42,7 +43,7 @@ class Access:
         if self._users is None:
             return None
         try:
-            with fds.peer(connection) as process:
+            with self._peer(connection) as process:
                 if process.uid in self._users:
                     return None
                 if self._groups and not self._groups.isdisjoint({process.gid, *_groups_of(connection)}):

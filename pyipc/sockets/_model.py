@@ -70,11 +70,17 @@ class Job:
 
     def without_timeout(self) -> Job:
         """The same, for a process that another one watches."""
-        from copy import copy
-
-        job = copy(self)
-        job.timeout = None
-        return job
+        return Job(
+            self.listeners,
+            self.handler,
+            self.most,
+            None,
+            self.access,
+            self.most_silent,
+            self.log,
+            self.drain,
+            self.become_child,
+        )
 
     def tell(self, served: Served) -> None:
         """Tell who keeps the log."""

@@ -22,7 +22,6 @@ from socket import (
 from .. import _deadline
 from ..errors import IPCError, error
 from ._binding import at_first, everywhere, made, refused
-from .activation import activated_number, take
 from .addresses import Address, text_of
 from .resolving import resolve
 
@@ -151,6 +150,8 @@ def listen(
 
 
 def _listen_at_activated(name: str, doing: str) -> Listener:
+    from .activation import activated_number, take
+
     number = activated_number(name, doing)
     listener = Listener(fileno=number)
     if not listener.getsockopt(SOL_SOCKET, SO_ACCEPTCONN):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from _functools import partial
 from _signal import SIGINT, SIGTERM, default_int_handler, getsignal, set_wakeup_fd, signal
 from errno import EBADF
+from functools import partial
 
 from .. import _deadline
 from ..errors import ClosedError

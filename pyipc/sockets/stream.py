@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from _functools import partial
 from _io import BytesIO
 from _socket import MSG_DONTWAIT, SHUT_WR, SOCK_STREAM
 from errno import EAGAIN, EBADF, EINTR, EMSGSIZE, ENOTCONN, EPIPE, ETIMEDOUT
+from functools import partial
 from time import monotonic_ns
 
 from .. import _deadline

@@ -190,8 +190,8 @@ def test_fifty_in_a_row_leave_all_as_it_was(start, where, tmp_path, answer):
     found = []
     for _ in range(50):
         successor = start(where, state=(b"state", 1))
-        found.append(answer(successor.addresses[1], b"descriptors\n"))
         assert ended(server, handed_over=True)[1] == 0
+        found.append(answer(successor.addresses[1], b"descriptors\n"))
         server = successor
     descriptors, children, _ = stop(server)
     assert len(set(found)) == 1
