@@ -43,12 +43,13 @@ static int append(PyObject *list, int number)
 	return result;
 }
 
-static PyObject *no_memory_for(pid_t child)
+/* There was no memory to tell who it is: a child that believes to be its parent would be one more server. */
+static PyObject *undo(pid_t child)
 {
-	if (child > 0) {
-		(void) kill(child, SIGKILL);
-		(void) waitpid(child, NULL, 0);
-	}
+	if (child == 0)
+		_exit(1);
+	(void) kill(child, SIGKILL);
+	(void) waitpid(child, NULL, 0);
 	return NULL;
 }
 
@@ -60,6 +61,10 @@ static PyObject *module_fork(PyObject *module, PyObject *born)
 	pid_t pid;
 
 	(void) module;
+	if (!PyList_Check(born)) {
+		PyErr_SetString(PyExc_TypeError, "a list");
+		return NULL;
+	}
 	PyOS_BeforeFork();
 	pid = fork();
 	error = errno;
@@ -70,7 +75,7 @@ static PyObject *module_fork(PyObject *module, PyObject *born)
 	if (pid == -1)
 		return PyLong_FromLong(-error);
 	if (append(born, (int) pid) == -1)
-		return no_memory_for(pid);
+		return undo(pid);
 	if (pid == 0)
 		return PyLong_FromLong(0);
 	result = pyipc_now_pidfd_open((int) pid, &pidfd);

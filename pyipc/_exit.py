@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import _signal  # `signal` brings enum
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_ALIASES = "SIGCLD", "SIGIOT", "SIGPOLL"
 
 
 class Exit:
@@ -53,9 +57,7 @@ class Exit:
 
 
 def _name(number: int) -> str:
-    from signal import Signals, strsignal
-
-    try:
-        return Signals(number).name
-    except ValueError:  # one without a name of its own: of those in real time
-        return f"signal {number} ({strsignal(number)})"
+    for name, value in vars(_signal).items():
+        if value == number and name[:3] == "SIG" and name[3] != "_" and name not in _ALIASES:
+            return str(name)
+    return f"signal {number} ({_signal.strsignal(number)})"  # of those in real time

@@ -86,11 +86,14 @@ def abandon(born: list[int]) -> None:
 
 
 def kill(born: list[int]) -> None:
-    """SIGKILL for a child that nobody has reaped."""
-    if hasattr(_signal, "pidfd_send_signal"):
-        _signal.pidfd_send_signal(born[1], SIGKILL)
-    else:
-        os.kill(born[0], SIGKILL)
+    """SIGKILL for a child that nobody here has reaped."""
+    try:
+        if hasattr(_signal, "pidfd_send_signal"):
+            _signal.pidfd_send_signal(born[1], SIGKILL)
+        else:
+            os.kill(born[0], SIGKILL)
+    except ProcessLookupError:
+        pass  # the kernel has: SIGCHLD is ignored
 
 
 def close_pidfd(born: list[int]) -> None:

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-def names_from(chapter: str, homes: Mapping[str, str]) -> Callable[[str], object]:
-    """What a chapter has as its `__getattr__` (PEP 562).
+def names_from(
+    chapter: str, homes: Mapping[str, str]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """What a chapter has as its `__getattr__` and `__dir__` (PEP 562).
 
     Args:
         chapter: Its own `__name__`.
@@ -27,4 +29,7 @@ def names_from(chapter: str, homes: Mapping[str, str]) -> Callable[[str], object
         setattr(modules[chapter], name, value)
         return value
 
-    return find
+    def names() -> list[str]:
+        return sorted({*vars(modules[chapter]), *homes})
+
+    return find, names

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .rendezvous import serve as serve
 
 # What takes more modules to import than bytes do.
-__getattr__ = _names_from(
+__getattr__, __dir__ = _names_from(
     __name__,
     {
         "Connection": "connections",

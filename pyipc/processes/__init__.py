@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .forking import fork_pipe as fork_pipe
 
 # What only some programs want, and takes modules to import.
-__getattr__ = _names_from(__name__, {"fork_pipe": "forking", "sources": "argv"})
+__getattr__, __dir__ = _names_from(__name__, {"fork_pipe": "forking", "sources": "argv"})
 
 __all__ = (  # noqa: RUF022 (as Python sorts)
     "Command",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .stream import Stream as Stream
 
 # All of it makes standard sockets, whose module takes longer to import than this one may.
-__getattr__ = _names_from(
+__getattr__, __dir__ = _names_from(
     __name__,
     {
         "DatagramServer": "datagram_server",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from _signal import SIGPIPE
 from _socket import socket as plain_socket
-from errno import EAGAIN, ECHILD, EPIPE, EREMOTEIO
+from errno import EAGAIN, ECHILD, EMFILE, ENFILE, EPIPE, EREMOTEIO
 from functools import partial
 from time import monotonic_ns
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .record import Served
 
 _CLIENT_GONE = 128 + SIGPIPE  # as shells have it
-_PATIENCE_NS = 1_000_000_000  # for a connection that may not have a process yet (RLIMIT_NPROC)
+_LACKING = (EAGAIN, EMFILE, ENFILE)  # EAGAIN: RLIMIT_NPROC
+_PATIENCE_NS = 1_000_000_000  # for a connection that cannot have a process yet
 
 
 class _Children(Model):
@@ -35,9 +36,9 @@ class _Children(Model):
         super().__init__(job)
         self._lacking = 0  # since when there may be no more processes
 
-    def _could_not(self, connection: socket, served: Served, problem: IPCError) -> None:
-        """It has no process: let it wait for one, or refuse it."""
-        if problem.errno == EAGAIN and self._is_patient():
+    def _could_not(self, connection: socket, served: Served, problem: IPCError, *, again: bool) -> None:
+        """It has no process: let it wait for one, if nobody has begun to serve it, or refuse it."""
+        if again and problem.errno in _LACKING and self._is_patient():
             self.door.put_back(connection, served)
             self.door.pause()
         else:
@@ -78,17 +79,12 @@ class Forks(_Children):
         self._born: list[int] = []
 
     def begin(self, loop: Loop) -> None:
-        _fork.flush()
         self._closes = [partial(plain_socket.close, listener) for listener in self.job.listeners]
         super().begin(loop)
 
-    def tell(self, served: Served) -> None:
-        super().tell(served)
-        if self.job.logs(served):
-            _fork.flush()  # what was written of it, and children would write again
-
     def serve(self, connection: socket, served: Served) -> None:
         born = self._born = []
+        _fork.flush()
         try:
             result = ops.fork(born)
             if born and not born[0]:
@@ -98,8 +94,8 @@ class Forks(_Children):
                 _fork.die()
             raise
         if result < 0:
+            self._could_not(connection, served, _fork.bare_failure(result), again=not born)
             _fork.abandon(born)
-            self._could_not(connection, served, _fork.bare_failure(result))
             return
         self._lacking = 0
         self.take(served, born)
@@ -147,7 +143,7 @@ class Programs(_Children):
         try:
             running = self.job.handler.start(connection, output=connection)
         except IPCError as problem:
-            self._could_not(connection, served, problem)
+            self._could_not(connection, served, problem, again=True)
             return
         try:
             self._lacking = 0
@@ -168,7 +164,10 @@ class Programs(_Children):
             running.finish()
         except IPCError as problem:
             failure = problem
-        _ending.finish(self._connections.pop(served))
+        connection = self._connections.get(served)
+        if connection is not None:  # else a handler has raised after that
+            _ending.finish(connection)
+            del self._connections[served]
         self.over(served, failure)
 
 

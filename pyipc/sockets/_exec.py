@@ -16,7 +16,7 @@ from .activation import FIRST, activated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from .._descriptor import HasNumber
     from ..memory import Memory
@@ -47,10 +47,11 @@ def become(
     env: Mapping[str, str],
     listeners: Sequence[Listener],
     save: Save | None,
+    stopped: Callable[[], bool],
 ) -> None:
     """Let that program be in our place, with the listeners as its descriptors 3, 4 and so on; then the state.
 
-    Of all others it gets those that are not close-on-exec.
+    Of all others it gets those that are not close-on-exec. Comes back if the server was stopped meanwhile.
 
     Raises:
         OSError: It cannot be executed; all is as it was.
@@ -70,7 +71,8 @@ def become(
     try:
         with _Placed(given), _Signals():
             _fork.flush()
-            os.execve(program, [*words], variables)
+            if not stopped():
+                os.execve(program, [*words], variables)
     finally:
         if state is not None:
             state.close()

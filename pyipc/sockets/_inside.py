@@ -131,8 +131,11 @@ class Threads(Model):
 
     def __init__(self, job: Job) -> None:
         super().__init__(job)
+        from threading import Thread  # here, since it costs every fork of those who have imported it
+
         from .._simple_queue import SimpleQueue
 
+        self._new = Thread
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._threads: list[Any] = []
         self._wanted = False  # whether the loop has to know when one has been served
@@ -157,9 +160,7 @@ class Threads(Model):
 
     def _start(self) -> bool:
         """Start one more, if it may be; False if there is none at all."""
-        from threading import Thread
-
-        thread = Thread(target=self._work, name="pyipc server", daemon=True)
+        thread = self._new(target=self._work, name="pyipc server", daemon=True)
         try:
             thread.start()
             self._threads.append(thread)

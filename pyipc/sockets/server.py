@@ -189,7 +189,7 @@ class Server(Serving):
         if self._stops:
             self._until = _deadline.after(self._drain)
         self._serve_by(self._model, bell)
-        if self._next is None:
+        if self._next is None or self.handed_over:
             return
         if not self._stops:
             self._next()
@@ -270,11 +270,14 @@ class Server(Serving):
         path, words = find(program, environment), (program, *arguments)
         if self._stops:
             return
-        self._next = lambda: become(path, words, environment, self.listeners, self._save)
+        self._next = lambda: become(path, words, environment, self.listeners, self._save, self._is_stopped)
         if self._bell is not None:
             if self._served:
                 self._model.told(1)
             self._bell.ring()
+
+    def _is_stopped(self) -> bool:
+        return self._stops > 0
 
     def _told(self) -> None:
         assert self._bell is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import subprocess
+import sys
 import types
 
 import pytest
@@ -46,6 +48,13 @@ def test_every_public_name_exists_and_is_described(module):
 
 def test_all_is_sorted_and_holds_no_name_twice(module):
     assert list(module.__all__) == sorted(set(module.__all__))
+
+
+def test_dir_tells_of_names_that_nobody_has_used_yet(module):
+    name = module.__name__
+    program = f"import {name}; print(*set({name}.__all__) - set(dir({name})))"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
 
 
 def test_no_public_name_is_missing_from_all(module):

@@ -132,6 +132,58 @@ def test_what_cannot_be_executed(tmp_path):
     assert signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN
 
 
+def test_one_that_is_stopped_while_it_saves_becomes_no_program(child):
+    def program(say, hear):
+        import threading
+
+        from pyipc.sockets import Server
+
+        def save():
+            server.stop()
+            return b"state"
+
+        with Server("tcp://127.0.0.1:0", print, model="serial", save=save) as server:
+            threading.Timer(0.01, server.exec_successor, ["echo", "'became it'"]).start()
+            server.serve()
+        say("came back")
+
+    assert child(program, measured=False).hear() == "came back"
+
+
+def test_one_that_has_handed_over_becomes_no_program(child, tmp_path, until):
+    def old(say, hear, path):
+        import threading
+
+        from pyipc.sockets import Server
+
+        def handler(connection):
+            connection.recv(1)
+            server.exec_successor("echo", "'became it'")  # its listeners are another's
+
+        with Server("tcp://127.0.0.1:0", handler, handover=path) as server:
+            threading.Timer(0.01, say, [server.address]).start()
+            server.serve()
+            say(server.handed_over)
+
+    def new(say, hear, path, address):
+        from pyipc.sockets import Server
+
+        with Server(address, print, handover=path) as server:
+            hear()
+            server.stop()
+            server.serve()
+
+    path = f"{tmp_path}/handover"
+    first = child(old, path, measured=False)
+    address = first.hear()
+    with connect(address, 20) as client:
+        second = child(new, path, address)
+        second.say()
+        assert second.end() == 0
+        client.sendall(b"x")
+        assert first.hear() is True
+
+
 _STOPPED = """
 import os, signal, sys
 from pyipc.sockets import Server

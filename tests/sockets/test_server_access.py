@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 
 import pytest
@@ -109,3 +110,32 @@ def test_names_that_nobody_has():
     for wrong in {"allow": ["no-such-user-of-pyipc"]}, {"allow_groups": ["no-such-group-of-pyipc"]}:
         with pytest.raises(ValueError, match="there is no"):
             sockets.Server("unix:@pyipc-test", bool, **wrong)
+
+
+@pytest.mark.parametrize("model", MODELS[:-1])
+def test_nothing_is_imported_for_a_client(model, child, tmp_path):
+    """A server may have given up the right to read its modules, or they may be newer by now."""
+
+    def program(say, hear, model, address):
+        import os
+        import sys
+
+        from pyipc.sockets import Server
+
+        def answer(connection):
+            connection.sendall(connection.recv(1))
+
+        with Server(address, answer, model=model, allow=[os.getuid()]) as server:
+            say("serves")
+            sys.meta_path.clear()
+            server.serve()
+
+    it = child(program, model, f"unix:{tmp_path}/sock")
+    assert it.hear() == "serves"
+    for _ in range(3):
+        with sockets.connect(f"unix:{tmp_path}/sock", 20) as client:
+            client.settimeout(20)
+            client.sendall(b"x")
+            assert client.recv(2) == b"x"
+    it.kill(signal.SIGTERM)
+    assert it.end() == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 
 import pytest
 
@@ -146,3 +148,101 @@ def test_a_program_is_for_one_connection():
 
     with pytest.raises(ValueError, match="pipeline"):
         sockets.Server("tcp://127.0.0.1:0", Command("cat") | Command("cat"))
+
+
+def test_what_a_handler_of_a_signal_prints_is_printed_once(process):
+    program = (
+        "import os, signal\n"
+        "from pyipc.sockets import Server\n"
+        "signal.signal(signal.SIGHUP, lambda *_: print('reloaded'))\n"
+        "def answer(connection):\n"
+        "    if connection.recv(1) == b'h':\n"
+        "        os.kill(os.getppid(), signal.SIGHUP)\n"
+        "with Server('tcp://127.0.0.1:0', answer, model='fork') as server:\n"
+        "    print(repr(server.address), flush=True)\n"
+        "    server.serve()\n"
+        "print(repr('over'))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    it = process([sys.executable, "-c", program], env=environment)
+    address = it.hear()
+    for word in b"h...":
+        with sockets.connect(address, 20) as client:
+            client.settimeout(20)
+            client.sendall(bytes([word]))
+            assert client.recv(1) == b""
+    it.kill(signal.SIGTERM)
+    assert [it.line(), it.line()] == ["reloaded", "'over'"]
+    assert it.end() == 0
+
+
+def test_a_handler_that_raises_as_a_connection_of_a_program_ends_is_what_comes_out(child):
+    def program(say, hear):
+        from pyipc.processes import Command
+        from pyipc.sockets import Server, _ending
+
+        real, ends = _ending.ops, []
+
+        class Raising:
+            """As a handler would, in the middle."""
+
+            def connection_finish(self, connection):
+                ends.append(connection)
+                if len(ends) == 1:
+                    raise ZeroDivisionError
+                return real.connection_finish(connection)
+
+        _ending.ops = Raising()
+        with Server("tcp://127.0.0.1:0", Command("cat"), log=lambda served: None) as server:
+            say(server.address)
+            try:
+                server.serve()
+            except ZeroDivisionError:
+                say(len(ends))
+
+    it = child(program, measured=False)
+    address = it.hear()
+    with sockets.connect(address, 20) as first, sockets.connect(address, 20) as second:
+        for client in (second, first):
+            client.settimeout(20)
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        first.shutdown(socket.SHUT_WR)
+        assert it.hear() == 3
+    assert it.end() == 0
+
+
+def test_children_that_the_kernel_reaps(child):
+    """With SIGCHLD ignored there is nobody to kill."""
+
+    def program(say, hear):
+        import signal
+
+        from pyipc.sockets import Server
+
+        def reads(connection):
+            connection.recv(1)
+
+        def log(served):
+            hear()  # the other child has ended, too
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        with Server("tcp://127.0.0.1:0", reads, model="fork", log=log) as server:
+            say(server.address)
+            try:
+                server.serve()
+            except KeyboardInterrupt:
+                say("raised")
+
+    it = child(program, measured=False)
+    address = it.hear()
+    with sockets.connect(address, 20) as first, sockets.connect(address, 20) as second:
+        for client in (first, second):
+            client.settimeout(20)
+            client.sendall(b"x")
+            assert client.recv(1) == b""
+        it.say()
+        it.say()  # it is told of both
+        assert it.hear() == "raised"
+    assert it.end() == 0
