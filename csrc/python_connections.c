@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "python_face.h"
+#include "python_descriptors.h"
 
 /* connection_finish(connection): 0 or -errno. */
 static PyObject *module_connection_finish(PyObject *module, PyObject *connection)
