@@ -229,7 +229,10 @@ class Reaper(Waited):
                 raise lost
             if isinstance(answer, int):
                 raise error(-answer, f"reap process {pid}")
-            self._found[pid] = Exit(*answer)
+            # One step of the interpreter: not of one whom a handler, that came between, has told of already.
+            any(map(self._found.__setitem__, filter(self._children.__contains__, (pid,)), (Exit(*answer),)))
+            if pid not in self._found:
+                return None
         if pid not in self._reaped:
             self._status(pid, reap=True)
             self._reaped.add(pid)
@@ -257,16 +260,18 @@ class Reaper(Waited):
         pidfd = self._children.get(pid)
         if pidfd is None:
             return
-        if not pidfd.closed:
-            number = pidfd.fileno()
-            try:
-                self._epoll.unregister(number)  # a forked child may have it open, too
-            except OSError as problem:
-                if problem.errno != ENOENT:  # it was not yet, or is not any more
-                    raise
+        number = pidfd._number
+        try:
+            self._epoll.unregister(pidfd)  # a forked child may have it open, too
+        except OSError as problem:
+            # It was not yet, or is not any more; or a handler that came between has closed it.
+            if problem.errno not in (ENOENT, EBADF):
+                raise
+        if self._numbers.get(number) == pid:
             self._numbers.pop(number, None)
-            pidfd.close()
-        self._children[pid] = None
+        pidfd.close()
+        if pid in self._children:
+            self._children[pid] = None
 
     # ---- the descriptor ----
 

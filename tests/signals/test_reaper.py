@@ -241,6 +241,47 @@ def test_a_forked_child_has_no_part_in_it(reaper, start, fork):
     assert reaper.wait(5).code == 6
 
 
+def collect_at_each_step(say, hear):
+    """Reap a child, and at each step of that in turn let a handler do so; where it was not told of once."""
+    import contextlib
+    import os
+
+    from each_step import at_each_step_run
+
+    from pyipc import IPCError, signals
+    from pyipc.signals import reaper as module
+
+    pid, told = 0, []
+
+    def begin():
+        nonlocal pid
+        pid = os.fork()
+        if not pid:
+            os._exit(0)
+        told.clear()
+        every.add(pid)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    def reap():
+        with contextlib.suppress(IPCError):
+            told.append(every.wait(0))
+
+    def reap_all():
+        while every:
+            reap()
+        return [end.pid for end in told] == [pid]
+
+    with signals.Reaper() as every:
+        wrong = [steps for steps, right in at_each_step_run(begin, reap_all, reap, module) if not right]
+    say(wrong)
+
+
+def test_one_that_a_handler_reaps_at_whatever_step_is_told_of_once(child):
+    other = child(collect_at_each_step)
+    assert other.hear(40) == []
+    assert other.end() == 0
+
+
 def test_a_handler_may_use_it_while_it_is_used(reaper, start, handling):
     pids = [start(n) for n in range(40)]
     for pid in pids:
