@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _signal import SIG_BLOCK, SIG_SETMASK, pthread_sigmask, valid_signals
 from _thread import allocate_lock, start_new_thread
 from time import monotonic_ns
 
@@ -105,11 +106,15 @@ class _Watch:
         """Look at the clock from now on."""
         if not self._runs:
             self._runs = True
+            # It inherits that: signals are for the thread that serves, which they get out of somebody's read(2).
+            before = pthread_sigmask(SIG_BLOCK, valid_signals())
             try:
                 start_new_thread(self._look, ())
             except BaseException:  # a signal handler's too
                 self._runs = False
                 raise
+            finally:
+                pthread_sigmask(SIG_SETMASK, before)
 
     def _look(self) -> None:
         while not self._ended:
