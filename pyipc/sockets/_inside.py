@@ -106,7 +106,7 @@ class _Watch:
         """Look at the clock from now on."""
         if not self._runs:
             self._runs = True
-            # It inherits that: signals are for the thread that serves, which they get out of somebody's read(2).
+            # It inherits that: a signal is for who serves, and gets that one out of somebody's read(2).
             before = pthread_sigmask(SIG_BLOCK, valid_signals())
             try:
                 start_new_thread(self._look, ())
