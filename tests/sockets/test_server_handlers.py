@@ -248,8 +248,7 @@ def test_urgent_data_that_nobody_reads_destroys_no_answer(fork, model):
     server = fork(serve_at_length, model)
     with sockets.connect(server.hear(), 20) as client:
         client.settimeout(20)
-        client.send(b"hi")
-        client.send(b"!", socket.MSG_OOB)
+        client.send(b"hi!", socket.MSG_OOB)  # "!" alone is urgent; in one packet, or it may come too late
         # All of it is here, or on its way, when the server has closed its side.
         while not client.recv(200_000, socket.MSG_PEEK):
             pass
