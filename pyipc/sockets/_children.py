@@ -94,8 +94,9 @@ class Forks(_Children):
                 _fork.die()
             raise
         if result < 0:
-            self._could_not(connection, served, _fork.bare_failure(result), again=not born)
+            begun = bool(born)
             _fork.abandon(born)
+            self._could_not(connection, served, _fork.bare_failure(result), again=not begun)
             return
         self._lacking = 0
         self.take(served, born)

@@ -11,17 +11,16 @@ if TYPE_CHECKING:
     from socket import socket
 
 
-def finish(connection: socket, *, close: bool = True) -> None:
+def finish(connection: socket) -> None:
     """Close it, so that what was written arrives, though some of what came was not read.
 
     Else the kernel answers with a reset; csrc/connection.c says when, and what that destroys.
     """
     ops.connection_finish(connection)  # of one that its peer has left, it says so
-    if close:
-        try:  # noqa: SIM105 (contextlib takes long to import)
-            connection.close()
-        except OSError:
-            pass  # its handler has closed the number behind its back
+    try:  # noqa: SIM105 (contextlib takes long to import)
+        connection.close()
+    except OSError:
+        pass  # its handler has closed the number behind its back
 
 
 def cut(connection: socket) -> None:
