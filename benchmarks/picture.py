@@ -21,6 +21,8 @@ CHAPTERS = {
     "posix_objects": "POSIX objects",
     "fds": "Descriptors",
     "memory": "Memory without a name",
+    "signals": "Signals",
+    "fifos": "Named pipes",
     "processes": "Programs",
     "sockets": "Servers",
     "sync": "Locks and their like",
@@ -35,13 +37,14 @@ OTHERS = "#d9a441"
 
 HEAD = """# Performance
 
-Figures of one run of the benchmarks, some rows of each chapter: what one operation takes, so a shorter bar
-is better. In the tables, "pyipc ÷ it" is the ratio, measured round by round: below 1, pyipc is faster. `C`
-is the same work in plain C, the limit; `(cffi)` is pyipc without the part of its core that knows CPython.
+Figures of one run of the benchmarks, every row of it: what one operation takes, so a shorter bar is better.
+In the tables, "pyipc ÷ it" is the ratio, measured round by round: below 1, pyipc is faster. `C` is the same
+work in plain C, the limit; `(cffi)` is pyipc without the part of its core that knows CPython.
 
 What counts are the ratios, and of those only what is far from 1. This run was a short one, on a virtual
-machine that had other work to do meanwhile: single figures are off by half, and those of two processes that
-wait for each other by several times, as their least and most show. To measure for yourself, from a clone:
+machine (`load` says how busy it was besides): a single figure is off by a tenth or two, and one of two
+processes that wait for each other by more, as their least and most show. To measure for yourself, from a
+clone:
 
 ```sh
 ./dev bench                    # everything, half an hour
@@ -55,7 +58,9 @@ How it is measured is told in `benchmarks/README.md`, beside the programs.
 
 def picture(row: dict[str, Any]) -> str:
     """A bar for each contestant, as long as one operation takes it."""
-    shown = {name: one["median"] for name, one in row["contestants"].items() if ", " not in name}
+    medians = {name: one["median"] for name, one in row["contestants"].items()}
+    # "NAME, p99" and the like go into the table alone, unless there is nothing else.
+    shown = {name: median for name, median in medians.items() if ", " not in name} or medians
     longest = max(shown.values())
     height = len(shown) * (BAR + GAP) + GAP
     lines = [
