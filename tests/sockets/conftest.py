@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -337,16 +336,3 @@ def answer():
             return int(connection.recv(100))
 
     return answer
-
-
-@pytest.fixture
-def facts():
-    """Wait until something is as it should be."""
-
-    def wait(fact, seconds=20):
-        give_up = time.monotonic() + seconds
-        while not fact():
-            assert time.monotonic() < give_up
-            time.sleep(0.001)  # between two looks
-
-    return wait

@@ -28,22 +28,22 @@ def limited(model, most=1):
     return {} if model == "serial" else {"concurrency": most}
 
 
-def let_it_go(it, model, facts, signalled):
+def let_it_go(it, model, until, signalled):
     """Signal it, and wait until nobody is let in any more; one of its two places is taken."""
     if model == "prefork":
-        facts(lambda: len(it.children()) == 2)
+        until(lambda: len(it.children()) == 2)
     signalled()
     # A worker that is busy cannot close the listener that it shares with the others.
     if model != "serial":  # of which nobody sees it
-        facts((lambda: len(it.children()) == 1) if model == "prefork" else it.refuses)
+        until((lambda: len(it.children()) == 1) if model == "prefork" else it.refuses)
 
 
-def test_each_is_answered_and_logged(server, model, facts):
+def test_each_is_answered_and_logged(server, model, until):
     it = server(model, **limited(model, 2))
     count = 2 if model in ("prefork", "dispatch") else 0
     assert it.ask("echo first") == "echo first"
     assert it.served()[0][2] == "NoneType"
-    facts(lambda: it.has(count))
+    until(lambda: it.has(count))
     children, descriptors = it.children(), it.descriptors()
     for number in range(20):
         assert it.ask(f"echo {number}") == f"echo {number}"
@@ -51,7 +51,7 @@ def test_each_is_answered_and_logged(server, model, facts):
     assert [failure for _, _, failure, _ in log] == ["NoneType"] * 20
     assert all(peer.startswith("tcp://127.0.0.1:") for _, peer, _, _ in log)
     assert it.children() == children
-    facts(lambda: it.descriptors() == descriptors)
+    until(lambda: it.descriptors() == descriptors)
     it.terminate()
     assert it.ended() == "ended"
 
@@ -164,7 +164,7 @@ def test_what_was_written_arrives_though_not_all_was_read(server, model, kind, t
     assert it.ended() == "ended"
 
 
-def test_sigterm_lets_those_who_are_in_be_served_and_those_who_are_queued(server, model, facts):
+def test_sigterm_lets_those_who_are_in_be_served_and_those_who_are_queued(server, model, until):
     it = server(model, **limited(model))
     first = it.connect()
     assert first.ask("echo 1") == "echo 1"
@@ -180,13 +180,13 @@ def test_sigterm_lets_those_who_are_in_be_served_and_those_who_are_queued(server
     assert len(it.log) == 6
 
 
-def test_who_comes_while_others_are_served_to_the_end_is_refused(server, model, facts):
+def test_who_comes_while_others_are_served_to_the_end_is_refused(server, model, until):
     if model == "serial":
         pytest.skip("its one thread is in the handler")
     it = server(model, **limited(model, 2))
     first = it.connect()
     assert first.ask("echo 1") == "echo 1"
-    let_it_go(it, model, facts, it.terminate)
+    let_it_go(it, model, until, it.terminate)
     assert first.ask("echo 2") == "echo 2"
     first.close()
     assert it.ended() == "ended"
@@ -214,23 +214,23 @@ def test_a_second_stop_ends_all_at_once(server, model):
     assert it.ended() == "ended"
 
 
-def test_a_second_sigterm_ends_all_at_once(server, model, facts):
+def test_a_second_sigterm_ends_all_at_once(server, model, until):
     if model == "serial":
         pytest.skip("nobody sees when it has had the first one")
     it = server(model, drain=None, **limited(model, 2))
     client = it.connect()
     assert client.ask("echo 1") == "echo 1"
-    let_it_go(it, model, facts, it.terminate)
+    let_it_go(it, model, until, it.terminate)
     it.terminate()
     assert client.is_cut()
     assert it.ended() == "ended"
 
 
-def test_sigterm_for_the_whole_process_group_lets_all_finish(server, model, facts):
+def test_sigterm_for_the_whole_process_group_lets_all_finish(server, model, until):
     it = server(model, **limited(model, 2))
     client = it.connect()
     assert client.ask("echo 1") == "echo 1"
-    let_it_go(it, model, facts, lambda: os.killpg(it.pid, signal.SIGTERM))
+    let_it_go(it, model, until, lambda: os.killpg(it.pid, signal.SIGTERM))
     assert client.ask("echo 2") == "echo 2"
     client.close()
     assert it.ended() == "ended"
@@ -306,12 +306,12 @@ def test_silence_takes_none_of_the_time(server, model):
     assert it.ended() == "ended"
 
 
-def test_who_has_said_nothing_may_speak_while_the_server_goes(server, model, facts):
+def test_who_has_said_nothing_may_speak_while_the_server_goes(server, model, until):
     it = server(model, silent=100, **limited(model))
     quiet, other = it.connect(), it.connect()
     assert it.ask("echo 1") == "echo 1"
     it.terminate()
-    facts(it.refuses)
+    until(it.refuses)
     assert quiet.ask("echo 2") == "echo 2"
     quiet.close()
     assert other.is_cut()  # after its last second

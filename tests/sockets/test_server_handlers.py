@@ -132,7 +132,7 @@ def takes_over(address):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_a_connection_that_outlives_its_server_does_not_keep_the_address(fork, facts, model, kind, tmp_path):
+def test_a_connection_that_outlives_its_server_does_not_keep_the_address(fork, until, model, kind, tmp_path):
     server = fork(serve_until_killed, model, "tcp://127.0.0.1:0" if kind == "tcp" else f"unix:{tmp_path}/s")
     address = server.hear()
     lives_on = model not in ("serial", "thread")
@@ -141,7 +141,7 @@ def test_a_connection_that_outlives_its_server_does_not_keep_the_address(fork, f
         client.sendall(b"one\n")
         assert client.recv(100) == b"one\n"
         server.kill()
-        facts(lambda: takes_over(address))
+        until(lambda: takes_over(address))
         if lives_on:
             client.sendall(b"two\n")
             assert client.recv(100) == b"two\n"

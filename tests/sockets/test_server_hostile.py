@@ -22,7 +22,7 @@ def _memory(pid):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_clients_who_say_nothing_take_no_place(server, model, facts):
+def test_clients_who_say_nothing_take_no_place(server, model, until):
     """As many as there may be descriptors; 10,000 for root, of one model: each worker would hold its own."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     count = min(10_000 if model == "thread" and os.geteuid() == 0 else 500, hard - 300)
@@ -86,11 +86,11 @@ def test_clients_who_never_end_a_line_lose_their_place_in_time(server, model):
 
 
 @pytest.mark.parametrize("model", ["serial", *MODELS])
-def test_resets_cost_nothing(server, model, facts):
+def test_resets_cost_nothing(server, model, until):
     it = server(model, **({} if model == "serial" else {"concurrency": 2}))
     assert it.ask("echo x") == "echo x"
     it.served()
-    facts(lambda: it.has(2 if model in ("prefork", "dispatch") else 0))
+    until(lambda: it.has(2 if model in ("prefork", "dispatch") else 0))
     descriptors = it.descriptors()
     for number in range(60):
         client = it.connect()
@@ -101,8 +101,8 @@ def test_resets_cost_nothing(server, model, facts):
         client.reset()
     for number in range(5):
         assert it.ask(f"echo {number}") == f"echo {number}"
-    facts(lambda: it.descriptors() == descriptors)
-    facts(lambda: it.has(2 if model in ("prefork", "dispatch") else 0))
+    until(lambda: it.descriptors() == descriptors)
+    until(lambda: it.has(2 if model in ("prefork", "dispatch") else 0))
     it.terminate()
     assert it.ended() == "ended"
 

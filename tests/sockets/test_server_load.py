@@ -52,7 +52,7 @@ def load(address, count, problems, until=None):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_short_connections_are_all_answered(server, model, kind, tmp_path, facts):
+def test_short_connections_are_all_answered(server, model, kind, tmp_path, until):
     count = 20_000 if LONG else SHORT.get(model, 2000)
     if kind == "unix":
         count //= 4
@@ -61,7 +61,7 @@ def test_short_connections_are_all_answered(server, model, kind, tmp_path, facts
     assert it.ask("echo x") == "echo x"
     it.served()
     workers = 2 if model in ("prefork", "dispatch") else 0
-    facts(lambda: it.has(workers))
+    until(lambda: it.has(workers))
     children, descriptors = it.children(), it.descriptors()
     problems = []
     began = time.monotonic()
@@ -73,19 +73,19 @@ def test_short_connections_are_all_answered(server, model, kind, tmp_path, facts
         print(f"{model} {kind}: {count / (time.monotonic() - began):.0f} connections a second")
     assert problems == []
     assert {failure for _, _, failure, _ in log} == {"NoneType"}
-    facts(lambda: it.descriptors() == descriptors)
+    until(lambda: it.descriptors() == descriptors)
     assert it.children() == children
     it.terminate()
     assert it.ended() == "ended"
 
 
 @pytest.mark.parametrize("model", ["prefork", "dispatch"])
-def test_workers_killed_at_random_cost_at_most_the_connections_that_they_held(server, model, facts):
+def test_workers_killed_at_random_cost_at_most_the_connections_that_they_held(server, model, until):
     kills = 100 if LONG else 15
     it = server(model, concurrency=3)
     assert it.ask("echo x") == "echo x"
     it.served()
-    facts(lambda: it.has(3))
+    until(lambda: it.has(3))
     descriptors = it.descriptors()
     problems, over = [], []
     clients = load(it.address, 10**9, problems, until=lambda: over)
@@ -103,8 +103,8 @@ def test_workers_killed_at_random_cost_at_most_the_connections_that_they_held(se
     for client in clients:
         client.join()
     assert len(problems) <= killed
-    facts(lambda: it.has(3))
-    facts(lambda: it.descriptors() == descriptors)
+    until(lambda: it.has(3))
+    until(lambda: it.descriptors() == descriptors)
     it.terminate()
     assert it.ended() == "ended"
 

@@ -15,9 +15,9 @@ def model(request):
     return request.param
 
 
-def test_a_worker_that_is_killed_is_replaced_and_costs_its_connection_only(server, model, facts):
+def test_a_worker_that_is_killed_is_replaced_and_costs_its_connection_only(server, model, until):
     it = server(model, concurrency=2)
-    facts(lambda: it.has(2))
+    until(lambda: it.has(2))
     with it.connect() as victim, it.connect() as other:
         pid = int(victim.ask("pid"))
         assert other.ask("echo before") == "echo before"
@@ -33,15 +33,15 @@ def test_a_worker_that_is_killed_is_replaced_and_costs_its_connection_only(serve
     assert it.ended() == "ended"
 
 
-def test_a_worker_that_died_at_nothing_is_replaced_and_said(server, model, facts):
+def test_a_worker_that_died_at_nothing_is_replaced_and_said(server, model, until):
     it = server(model, concurrency=2)
-    facts(lambda: it.has(2))
+    until(lambda: it.has(2))
     for _ in range(3):
         before = it.children()
         os.kill(before[0], signal.SIGKILL)
         [(_, peer, failure, _)] = it.served()
         assert (peer, failure) == ("", "ProgramFailedError")
-        facts(lambda before=before: len(set(it.children()) - set(before)) == 1)
+        until(lambda before=before: len(set(it.children()) - set(before)) == 1)
         for number in range(4):
             assert it.ask(f"echo {number}") == f"echo {number}"
             assert it.served()[0][2] == "NoneType"
@@ -49,22 +49,22 @@ def test_a_worker_that_died_at_nothing_is_replaced_and_said(server, model, facts
     assert it.ended() == "ended"
 
 
-def test_all_workers_are_killed_at_once(server, model, facts):
+def test_all_workers_are_killed_at_once(server, model, until):
     """Who comes meanwhile waits."""
     it = server(model, concurrency=2)
-    facts(lambda: it.has(2))
+    until(lambda: it.has(2))
     for _ in range(3):
         before = it.children()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        facts(lambda before=before: not any(map(lives, before)))
+        until(lambda before=before: not any(map(lives, before)))
         assert it.ask("echo x") == "echo x"
-        facts(lambda: it.has(2))
+        until(lambda: it.has(2))
     it.terminate()
     assert it.ended() == "ended"
 
 
-def test_a_worker_that_is_told_to_go_serves_to_the_end_and_is_replaced(server, model, facts):
+def test_a_worker_that_is_told_to_go_serves_to_the_end_and_is_replaced(server, model, until):
     if model == "dispatch":
         pytest.skip("its server says when it goes")
     it = server(model, concurrency=1)
@@ -72,23 +72,23 @@ def test_a_worker_that_is_told_to_go_serves_to_the_end_and_is_replaced(server, m
         pid = int(client.ask("pid"))
         os.kill(pid, signal.SIGTERM)
         assert client.ask("echo still") == "echo still"
-    facts(lambda: int(it.ask("pid")) != pid)
+    until(lambda: int(it.ask("pid")) != pid)
     it.terminate()
     assert it.ended() == "ended"
 
 
-def test_workers_go_when_their_server_is_killed(server, model, facts, tmp_path):
+def test_workers_go_when_their_server_is_killed(server, model, until, tmp_path):
     """And the path is the next one's at once; who is being served is served to the end by dispatch."""
     it = server(model, f"unix:{tmp_path}/s", concurrency=3)
-    facts(lambda: it.has(3))
+    until(lambda: it.has(3))
     workers = it.children()
     with it.connect() as client:
         assert client.ask("echo 1") == "echo 1"
         it.child.kill()
         it.child.end()
-        facts(lambda: sum(map(lives, workers)) == 1)
+        until(lambda: sum(map(lives, workers)) == 1)
         assert client.ask("echo 2") == "echo 2"
-    facts(lambda: not any(map(lives, workers)))
+    until(lambda: not any(map(lives, workers)))
     following = server(model, f"unix:{tmp_path}/s", concurrency=1)
     assert following.ask("echo 3") == "echo 3"
     following.terminate()
@@ -103,9 +103,9 @@ def lives(pid):
         return False
 
 
-def test_a_worker_that_is_stopped_holds_up_its_own_connection_only(server, model, facts):
+def test_a_worker_that_is_stopped_holds_up_its_own_connection_only(server, model, until):
     it = server(model, concurrency=2, timeout=2)
-    facts(lambda: it.has(2))
+    until(lambda: it.has(2))
     with it.connect() as stuck:
         pid = int(stuck.ask("pid"))
         os.kill(pid, signal.SIGSTOP)
@@ -114,7 +114,7 @@ def test_a_worker_that_is_stopped_holds_up_its_own_connection_only(server, model
             assert it.ask(f"echo {number}") == f"echo {number}"
         assert stuck.is_cut()  # its time is over: it was killed
     assert "TimedOutError" in {failure for _, _, failure, _ in it.served(6)}
-    facts(lambda: it.has(2))
+    until(lambda: it.has(2))
     it.terminate()
     assert it.ended() == "ended"
 
