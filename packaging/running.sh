@@ -89,6 +89,7 @@ suite_in_environment() { # DIRECTORY WHEEL BACKEND PARTS
 # run_here NAME PYTHON WHEEL BACKEND [PARTS]: in an environment of its own, and if asked the suite there.
 run_here() {
     fresh=$(mktemp -d -p "$work")
+    chmod 755 "$fresh"
     step "run $1" environment "$fresh/venv" "$2" "$3" "$4"
     if $step_ok && $tests; then
         step "suite $1" suite_in_environment "$fresh/venv" "$3" "$4" "${parts:-${5:-}}"
