@@ -97,13 +97,18 @@ def command(*arguments):
 
 @pytest.fixture
 def environment():
-    def make(path=None, **more):
-        return {
+    """That of a tour. To measure what it covers takes as long as the tour; so one is."""
+
+    def make(path=None, *, measured=False, **more):
+        found = {
             **os.environ,
             "PYIPC_BACKEND": pyipc.backend(),
             "PATH": os.environ["PATH"] if path is None else os.fspath(path),
             **more,
         }
+        if not measured:
+            found.pop("COVERAGE_PROCESS_CONFIG", None)
+        return found
 
     return make
 
@@ -128,7 +133,7 @@ def whole(tour):
 
     def run(*arguments):
         if arguments not in _whole:
-            _whole[arguments] = tour(*arguments)
+            _whole[arguments] = tour(*arguments, measured="--json" in arguments)
         return _whole[arguments]
 
     return run

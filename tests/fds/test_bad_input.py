@@ -310,7 +310,10 @@ def test_a_thousand_random_calls_give_what_is_asked_or_a_named_error(pair, partn
     ours, theirs = pair("stream")
     other = partner(close_what_comes, theirs, seed)
     before, outcomes = opened(), set()
-    for _ in range(100):
+    wanted = {pyipc.WouldBlockError, pyipc.PeerGoneError, pyipc.LimitError}
+    for done in range(10_000):
+        if done >= 100 and wanted <= outcomes:  # on a busy machine the other end comes too late for some
+            break
         mine, its = fds.socketpair(chance.choice(["seqpacket", "datagram", "stream"]))
         with mine:
             fds.send(ours, b"x", [its])
@@ -324,6 +327,6 @@ def test_a_thousand_random_calls_give_what_is_asked_or_a_named_error(pair, partn
                     if result is not None:
                         result.close()
     assert opened() == before, f"seed {seed}"
-    assert {pyipc.WouldBlockError, pyipc.PeerGoneError, pyipc.LimitError} <= outcomes, f"seed {seed}"
+    assert wanted <= outcomes, f"seed {seed}"
     ours.close()
     assert other.end() == 0
