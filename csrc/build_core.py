@@ -18,7 +18,7 @@ SOURCES = (
     *("hot_calls.c", "python_descriptors.c", "python_messages.c", "python_channels.c"),
     *("python_loans.c", "python_queues.c", "python_locks.c", "python_values.c"),
     *("python_pairs.c", "python_posix.c", "python_compat.c", "python_scopes.c"),
-    *("python_terminals.c", "python_connections.c"),
+    *("python_terminals.c", "python_connections.c", "python_fifos.c"),
 )
 
 # Two ways into the same C. Every wrapper that cffi writes saves errno and releases the GIL.

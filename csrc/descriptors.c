@@ -115,7 +115,7 @@ int pyipc_now_eventfd(uint32_t initial, int semaphore, int32_t *ret_fd)
 /* The descriptor need not be ours, nor non-blocking: another process may have made it, or have
  * cleared the flag that all share.  Then its counter says whether the call would wait; where several
  * use one counter, only O_NONBLOCK makes that sure. */
-static int is_blocking(int number)
+int pyipc_is_blocking(int number)
 {
 	int flags = fcntl(number, F_GETFL);
 
@@ -151,7 +151,7 @@ static int counter_of(int number, uint64_t *ret_value)
 static int will_not_wait(int number, uint64_t needed)
 {
 	enum { READING = 0 };
-	int blocking = is_blocking(number);
+	int blocking = pyipc_is_blocking(number);
 	uint64_t value = 0;
 	int result;
 

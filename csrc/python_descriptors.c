@@ -131,7 +131,7 @@ int pyipc_now_add_descriptors(void)
 
 	pyipc_descriptor_type = (PyTypeObject *) type;
 	if (!module || !type || pyipc_add_messages(module) < 0 || pyipc_add_terminals(module) < 0
-	    || pyipc_add_connections(module) < 0) {
+	    || pyipc_add_connections(module) < 0 || pyipc_add_fifos(module) < 0) {
 		PyErr_Clear();
 		return -ENOMEM;
 	}

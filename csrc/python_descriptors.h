@@ -17,6 +17,7 @@ extern PyTypeObject *pyipc_descriptor_type;
 int pyipc_add_messages(PyObject *module);
 int pyipc_add_terminals(PyObject *module);
 int pyipc_add_connections(PyObject *module);
+int pyipc_add_fifos(PyObject *module);
 
 extern const struct hot_call pyipc_terminal_calls[];
 

@@ -73,16 +73,17 @@ int pyipc_now_signalfd(uint64_t signals, int32_t *ret_fd)
 	return own(neg_errno(syscall(SYS_signalfd4, -1, &signals, SET_SIZE, SFD_CLOEXEC | SFD_NONBLOCK)), ret_fd);
 }
 
-/* One signal.  It looks first: a forked child, which has the same open file, may have cleared O_NONBLOCK. */
+/* One signal.  A forked child, which has the same open file, may have cleared O_NONBLOCK: then it looks first. */
 int pyipc_now_signalfd_read(const int32_t *fd, struct pyipc_signal *ret_signal)
 {
 	struct pollfd ready = { .fd = number_of(fd), .events = POLLIN };
 	struct signalfd_siginfo came;
+	int blocking = pyipc_is_blocking(ready.fd);
 	int64_t size;
 
-	if (ready.fd < 0)
-		return -EBADF;
-	if (poll(&ready, 1, 0) == 0)
+	if (blocking < 0)
+		return blocking;
+	if (blocking && poll(&ready, 1, 0) == 0)
 		return -EAGAIN;
 	size = neg_errno(read(ready.fd, &came, sizeof came));
 	if (size != (int64_t) sizeof came)

@@ -233,9 +233,11 @@ def _do_not_wait(number: int) -> int:
     return int(call(fcntl, number, F_SETFL, flags | os.O_NONBLOCK))
 
 
-def now_fifo_read(fifo: Any, size: int) -> int | bytes:
-    number = fifo._number
-    return _do_not_wait(number) or call(os.read, number, min(size, _MOST_AT_ONCE))
+def now_fifo_read(fifo: Any, into: list[bytes], size: int) -> int:
+    number, had = fifo._number, len(into)
+    came = filter(None, map(os.read, (number,), (min(size, _MOST_AT_ONCE),)))
+    result = _do_not_wait(number) or int(call(into.extend, came))  # one step, as above
+    return len(into[-1]) if result == 0 and len(into) > had else result
 
 
 def now_fifo_write(fifo: Any, data: Any) -> int:

@@ -40,6 +40,7 @@ READABLE = lib.PYIPC_READABLE
 WRITABLE = lib.PYIPC_WRITABLE
 
 _MOST_AT_ONCE = 65536  # of what fifo.c reads
+_room = ffi.new_allocator(should_clear_after_alloc=False)
 
 # ---- owners ----
 
@@ -87,9 +88,12 @@ class _Cell:
 Descriptor: Any = core.Descriptor if HOT else _Cell
 
 
+_cast, _POINTER = ffi.cast, ffi.typeof("int32_t *")
+
+
 def cell(descriptor: Any) -> Any:
     """The int that owns its number; to be used while somebody has the descriptor."""
-    return ffi.cast("int32_t *", descriptor._address) if HOT else descriptor._cell
+    return _cast(_POINTER, descriptor._address) if HOT else descriptor._cell
 
 
 def now_adopt(into: Any, number: int) -> int:
@@ -134,16 +138,25 @@ def fifo_open(into: Any, path: bytes, writing: bool, deadline: int) -> int:
     return lib.pyipc_fifo_open(path, writing, deadline, cell(into))
 
 
-def now_fifo_read(fifo: Any, size: int) -> int | bytes:
+def _fifo_read(fifo: Any, into: list[bytes], size: int) -> int:
     size = min(size, _MOST_AT_ONCE)
-    room = ffi.new("char[]", size)
+    room = _room("char[]", size)
     result = lib.pyipc_now_fifo_read(cell(fifo), room, size)
-    return result if result < 0 else ffi.buffer(room, result)[:]
+    if result > 0:
+        into.append(ffi.buffer(room, result)[:])
+    return result
+
+
+def _fifo_write(fifo: Any, data: Any) -> int:
+    text = data if type(data) is bytes else ffi.from_buffer("char[]", data)
+    return lib.pyipc_now_fifo_write(cell(fifo), text, len(data))
+
+
+now_fifo_read = core.fifo_read if HOT else _fifo_read
 
 
 def now_fifo_write(fifo: Any, data: Any) -> int:
-    text = data if type(data) is bytes else ffi.from_buffer("char[]", data)
-    return lib.pyipc_now_fifo_write(cell(fifo), text, len(data))
+    return core.fifo_write(fifo, data) if HOT and type(data) is bytes else _fifo_write(fifo, data)
 
 
 def now_fifo_is_unread(fifo: Any) -> int:

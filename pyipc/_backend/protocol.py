@@ -330,8 +330,11 @@ class DescriptorOps(Protocol):
         Until then nobody takes us for one who has it open; but the fallback's reader is taken for one.
         """
 
-    def now_fifo_read(self, fifo: Any, size: int) -> Union[int, bytes]:
-        """So many bytes at most, and no more than 65536; none at the end; -EAGAIN while there are none."""
+    def now_fifo_read(self, fifo: Any, into: list[bytes], size: int) -> int:
+        """Append so many bytes at most, and no more than 65536: how many; 0 at the end; -EAGAIN for none.
+
+        So a signal handler that raises loses none of them; but on PyPy and without a GIL it may.
+        """
 
     def now_fifo_write(self, fifo: Any, data: Any) -> int:
         """How many bytes went, 65536 at most; -EPIPE, and no SIGPIPE, if nobody reads."""

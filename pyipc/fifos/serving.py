@@ -109,7 +109,7 @@ class _Serving:
             if result == -EPIPE:
                 return True
             text = text[check(result, f"write to {self._fifo}") :]
-        while ops.now_fifo_read(watch, AT_ONCE) != -EAGAIN:
+        while ops.now_fifo_read(watch, [], AT_ONCE) != -EAGAIN:
             pass  # whoever has gone so far is none that we wait for
         # Who is there now will close it, and the watch will tell.
         return writer._is_unread()
@@ -145,10 +145,10 @@ def _empty(path: bytes) -> None:
             return
         left = reader.capacity  # it was no more; a stranger who writes all the time shall not keep us
         while left > 0:
-            data = ops.now_fifo_read(reader, AT_ONCE)
-            if isinstance(data, int) or not data:
+            result = ops.now_fifo_read(reader, [], AT_ONCE)
+            if result <= 0:
                 return
-            left -= len(data)
+            left -= result
 
 
 def _cannot_watch(result: int, node: Handle, doing: str) -> IPCError:

@@ -123,7 +123,8 @@ class SignalQueue(WaitedHandle):
             WouldBlockError: With `timeout=0`: there is none.
             TimedOutError: None came in time.
         """
-        _deadline.valid(timeout)
+        if timeout is not None:
+            _deadline.valid(timeout)
         found: Any = ops.now_signalfd_read(self)
         if found == -EAGAIN:
             found = self._wait(self._once, timeout, "wait for a signal of")

@@ -76,7 +76,9 @@ def send(target: Target, signal: SignalName, value: int | None = None) -> None:
     if isinstance(target, Identity):
         _send_to_identity(target, one, value)
     else:
-        _sent(_send(target, one, value), one, target)
+        result = _send(target, one, value)
+        if result < 0:
+            raise _problem(result, one, target)
 
 
 def _send_to_identity(target: Identity, signal: int, value: int | None) -> None:
@@ -87,10 +89,12 @@ def _send_to_identity(target: Identity, signal: int, value: int | None) -> None:
     except UnsupportedError:  # then it can end between these two steps
         if not target._matches(status_of(target.pid)):
             raise error(ESRCH, f"send {name(signal)} to {target}") from None
-        _sent(_send(target.pid, signal, value), signal, target)
-        return
-    with pidfd:
-        _sent(_send(pidfd, signal, value), signal, target)
+        result = _send(target.pid, signal, value)
+    else:
+        with pidfd:
+            result = _send(pidfd, signal, value)
+    if result < 0:
+        raise _problem(result, signal, target)
 
 
 def _send(target: int | Pidfd, signal: int, value: int | None) -> int:
@@ -103,14 +107,12 @@ def _send(target: int | Pidfd, signal: int, value: int | None) -> int:
     return ops.now_signal_send(pid, signal) if value is None else ops.now_signal_queue(pid, signal, value)
 
 
-def _sent(result: int, signal: int, target: Target) -> None:
-    if result >= 0:
-        return
+def _problem(result: int, signal: int, target: Target) -> IPCError:
     what = f"process {target}" if isinstance(target, int) else f"{target}"
     doing = f"send {name(signal)} to {what}"
     if result == -EAGAIN:
-        raise limit_error(EAGAIN, doing, "RLIMIT_SIGPENDING", _most_pending(), None)
-    raise error(-result, doing)
+        return limit_error(EAGAIN, doing, "RLIMIT_SIGPENDING", _most_pending(), None)
+    return error(-result, doing)
 
 
 def _most_pending() -> int:

@@ -15,6 +15,7 @@ import pytest
 
 import pyipc
 from pyipc import fifos, signals
+from pyipc._backend import ops
 
 NATIVE = pyipc.backend() == "native"
 
@@ -309,24 +310,60 @@ def test_a_reader_waits_and_is_woken_or_times_out_and_costs_little(ends, waiter,
         reader.read(timeout=0)
 
 
-def test_a_very_long_line_is_searched_once(ends, monkeypatch):
+def test_a_very_long_line_is_searched_once(ends, monkeypatch, waiter):
     searched = []
 
-    class Counting(bytearray):
-        def find(self, what, start, end):
-            searched.append(len(self) - start)
-            return super().find(what, start, end)
+    class Counting(bytes):
+        def __contains__(self, what):
+            searched.append(len(self))
+            return super().__contains__(what)
 
+    really = ops.now_fifo_read
+
+    def counted(fifo, into, size):
+        result = really(fifo, into, size)
+        if result > 0:
+            into[-1] = Counting(into[-1])
+        return result
+
+    monkeypatch.setattr(ops, "now_fifo_read", counted)
     reader, writer = ends
-    monkeypatch.setattr(reader, "_unread", Counting())
-    for part in b"a" * 60_000, b"b" * 60_000:
-        writer.write(part)
-        with pytest.raises(pyipc.WouldBlockError):
-            reader.read_line(0, longest=1 << 20)
-    writer.write(b"c\n")
-    searched.clear()
-    assert len(reader.read_line(1, longest=1 << 20)) == 120_002
-    assert sum(searched) <= 120_002
+    reading = waiter(lambda: reader.read_line(20, longest=1 << 20))
+    for _ in range(10):
+        writer.write(b"a" * 60_000, 20)
+    writer.write(b"b\n", 20)
+    reading.join()
+    assert len(reading.outcome) == 600_002
+    assert sum(searched) == 600_002
+
+
+def test_a_line_may_come_in_many_calls_and_many_pieces(ends):
+    reader, writer = ends
+    line = bytes(range(32, 127)) + b"\n"
+    for number in range(len(line)):
+        writer.write(line[number : number + 1])
+        if number < len(line) - 1:
+            with pytest.raises(pyipc.WouldBlockError):
+                reader.read_line(0)
+    assert reader.read_line(0) == line
+
+
+def test_what_is_read_by_turns_comes_in_its_order(ends):
+    """Lines, bytes and records: whatever was read ahead for the ones is there for the others."""
+    reader, writer = ends
+    writer.write(b"one\ntwo\n")
+    writer.write_record(b"a\nb\n")
+    writer.write_record(b"c")
+    writer.write(b"three\nfour")
+    assert reader.read_line(0) == b"one\n"
+    assert reader.read(2, 0) == b"tw"
+    assert reader.read_line(0) == b"o\n"
+    assert reader.read_record(0) == b"a\nb\n"
+    assert reader.read_record(0) == b"c"
+    assert pyipc.wait([reader], 0) == [reader]
+    assert reader.read_line(0) == b"three\n"
+    assert pyipc.wait([reader], 0) == []
+    assert reader.read(timeout=0) == b"four"
 
 
 def test_a_relative_that_makes_it_wait_cannot(ends):
@@ -578,6 +615,72 @@ def test_ends_are_close_on_exec_and_a_twin_has_its_own(ends):
         assert twin.read_line(0) == b"one\n"
     with pytest.raises(TypeError):
         pickle.dumps(ends[0])
+
+
+def interrupt_at_each_step(say, hear, script):
+    """Read what is there, and raise at each step of it; how often something was lost on its way to us."""
+    import os
+    import sys
+
+    from each_step import at_each_step
+
+    from pyipc import fifos
+    from pyipc.fifos import ends
+
+    fallback = [name for name in sys.modules if name.startswith("pyipc._backend.fallback")]
+
+    def prepared():
+        reading, writing = os.pipe()
+        os.write(writing, b"".join(wire for *_, wire in script))
+        os.close(writing)
+        return fifos.Reader(reading)
+
+    def read():
+        for method, arguments, wire in script:
+            given = getattr(reader, method)(**arguments)
+            came.append(wire)
+            assert wire.endswith(given), (wire, given)
+
+    whole = [wire for *_, wire in script]
+    lost, came, reader = 0, [], prepared()
+    for steps, _ in at_each_step(read, ends, *map(sys.modules.get, fallback)):
+        rest = b"".join(iter(reader.read, b""))
+        reader.close()
+        number = len(came)
+        if b"".join(came) + rest != b"".join(whole):
+            lost += 1
+            assert rest == b"".join(whole[number + 1 :]), (steps, came, rest)
+        came, reader = [], prepared()
+    reader.close()
+    say((steps, lost))
+
+
+SCRIPTS = {
+    "lines": [
+        ("read_line", {}, b"1\n"),
+        ("read", {"size": 2}, b"22"),
+        ("read_line", {"timeout": 0}, b"2\n"),
+        ("read_line", {"longest": 2}, b"33"),
+        ("read_line", {"longest": 2}, b"3\n"),
+        ("read_line", {"timeout": 20}, b"4"),
+    ],
+    "records": [
+        ("read_record", {}, b"\1\0\xfe\xffa"),
+        ("read_record", {"timeout": 20}, b"\2\0\xfd\xffbc"),
+        ("read_line", {}, b"line\n"),
+        ("read_record", {"timeout": 0}, b"\4\0\xfb\xffd\ne\n"),
+        ("read", {"size": 7}, b"the end"),
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_handler_that_raises_loses_no_more_than_what_was_on_its_way_to_us(child, script):
+    other = child(interrupt_at_each_step, SCRIPTS[script], measured=False)
+    steps, lost = other.hear(50)
+    assert steps > 50
+    assert lost < steps / 4
+    assert other.end() == 0
 
 
 STEPS = {
