@@ -7,6 +7,8 @@ Each chapter is a module of its own, loaded when it is first used: `pyipc.channe
 
 from __future__ import annotations
 
+from sys import modules
+
 from . import errors
 from .errors import (
     AccessError,
@@ -97,11 +99,11 @@ __all__ = (
 def __getattr__(name: str) -> object:
     if name in _CHAPTERS:
         __import__(f"{__name__}.{name}")
-        chapter: ModuleType = globals()[name]
+        chapter: ModuleType = modules[f"{__name__}.{name}"]  # here it may be later, if another thread imports it
         return chapter
     if name == "wait":
         __import__(f"{__name__}._wait")
-        globals()[name] = globals()["_wait"].wait
+        globals()[name] = modules[f"{__name__}._wait"].wait
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

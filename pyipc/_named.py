@@ -11,7 +11,7 @@ from _warnings import warn
 from errno import ENOENT
 
 from ._handle import remove_at_exit
-from .errors import IPCError, error
+from .errors import ClosedError, IPCError, error
 
 TYPE_CHECKING = False
 
@@ -100,7 +100,10 @@ class Named:
         """Of `close()`; what went wrong."""
         if not self.owner:
             return None
-        result = self._unlink() if self._is_still_so_named() else 0
+        try:
+            result = self._unlink() if self._is_still_so_named() else 0
+        except ClosedError:
+            return None  # another thread has done it all
         self._owner_pid = 0
         return None if result in (0, -ENOENT) else error(-result, f"remove {self}")
 

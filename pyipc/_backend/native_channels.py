@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+from errno import EBADMSG
+
 from .native_core import HOT, core, ffi, lib
 
 TYPE_CHECKING = False
@@ -128,15 +131,20 @@ def channel_take(state: Any, kept: bool, loan: Any, deadline: int) -> int:
 class _Loan:
     """What python_loans.c does, where it cannot."""
 
-    __slots__ = ("_memory", "_state", "what")
+    __slots__ = ("_lock", "_memory", "_state", "what")
 
     def __init__(self, keeps: Any, state: Any) -> None:
         self.what = what = ffi.new("struct pyipc_loan *")
         what.extent = lib.PYIPC_CHANNEL_EXTENTS
         self._state = state
+        # What was given back may be ours again, as another message: so that is one step.
+        self._lock = RLock()
+        entered = keeps.enter()
 
-        def drop(memory: Any, keeps: Any = keeps) -> None:
+        def drop(memory: Any) -> None:
             lib.pyipc_now_channel_drop(state, what.extent)
+            if entered:
+                keeps.leave()
 
         self._memory = ffi.gc(state.memory, drop)
 
@@ -149,14 +157,18 @@ class _Loan:
         return memoryview(ffi.buffer(self._memory, end))[self.what.at : end]
 
     def acknowledge(self) -> int:
-        return lib.pyipc_now_channel_acknowledge(self._state, self.what.extent)
+        with self._lock:
+            if self.what.extent == lib.PYIPC_CHANNEL_EXTENTS:  # another thread has given it back
+                return -EBADMSG
+            return lib.pyipc_now_channel_acknowledge(self._state, self.what.extent)
 
     def forget(self) -> None:
         self.what.extent = lib.PYIPC_CHANNEL_EXTENTS
 
     def give_back(self) -> None:
-        extent = self.what.extent
-        self.forget()
+        with self._lock:
+            extent = self.what.extent
+            self.forget()
         if lib.pyipc_channel_return(self._state, extent) < 0:
             lib.pyipc_now_channel_drop(self._state, extent)
 

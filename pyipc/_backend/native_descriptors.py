@@ -45,14 +45,17 @@ _MOST_AT_ONCE = 65536  # of what fifo.c reads
 
 
 class _Cell:
-    """What python_descriptors.c does, where it cannot: an int in C memory, closed by a C destructor."""
+    """What python_descriptors.c does, where it cannot: an int in C memory, closed by a C destructor.
+
+    The second int counts the calls that are at it (csrc/descriptors.c).
+    """
 
     __slots__ = ("_cell",)
     _cell: Any
 
     def __new__(cls, *arguments: object, **options: object) -> _Cell:
         self = object.__new__(cls)
-        self._cell = ffi.gc(ffi.new("int32_t *", -1), lib.pyipc_fd_close)
+        self._cell = ffi.gc(ffi.new("int32_t[2]", (-1, 0)), lib.pyipc_fd_close)
         return self
 
     @property
@@ -109,7 +112,10 @@ def fd_open(into: Any, path: bytes, flags: int) -> int:
 
 
 def now_move(source: Any, into: Any) -> int:
-    return lib.pyipc_now_fd_move(cell(source), cell(into))
+    result = lib.pyipc_now_fd_move(cell(source), cell(into))
+    if not HOT:
+        lib.pyipc_now_fd_take(cell(source))  # which waits for those who are in a call on the old owner
+    return result
 
 
 def close_all(handles: list[Any]) -> None:

@@ -26,8 +26,13 @@ class Unseen:
         self.memory = memory
 
 
+# Without a GIL, to slice a memoryview that another thread slices, too, may release it for all: a new one each time.
+
+
 def view(memory: Any) -> int | memoryview:
-    return -ENOTSUP if type(memory) is Unseen else memory[:]
+    if type(memory) is Unseen:
+        return -ENOTSUP
+    return memory[:] if HOT else memoryview(memory.obj)
 
 
 # Copying more than this takes longer than another thread should wait for the GIL.
@@ -38,7 +43,8 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
     if type(memory) is Unseen:
         copy: bytes = memory.memory[offset : offset + size]
         return copy
-    part = memory[offset : offset + size]  # a view of what is there, whatever was asked for
+    # A view of what is there, whatever was asked for.
+    part = (memory if HOT else memoryview(memory.obj))[offset : offset + size]
     if not HOT or size <= _COPY_WITH_GIL:
         return part.tobytes()
     return core.copy_out(int(ffi.cast("intptr_t", ffi.from_buffer(part))), len(part))
@@ -46,6 +52,8 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
 
 def copy_in(memory: memoryview, offset: int, data: Any) -> None:
     size = len(data)
+    if not HOT:
+        memory = memoryview(memory.obj)  # type: ignore[arg-type] # whose exporter is never None
     if size <= _COPY_WITH_GIL:
         memory[offset : offset + size] = data
         return

@@ -71,6 +71,7 @@ class CommonOps(Protocol):
     """What every family needs."""
 
     NAME: str
+    FREES_AT_ONCE: bool  # whether the last reference to something ends it there and then, whose ever it was
 
     def capabilities(self) -> dict[str, bool]:
         """What can be had here, by name."""
