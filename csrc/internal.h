@@ -31,7 +31,7 @@ static inline int hold(const int32_t *fd)
 {
 	int32_t *users = (int32_t *) fd + 1;
 
-	(void) __atomic_fetch_add(users, 1, __ATOMIC_SEQ_CST);	/* pairs with what nobody_holds() does */
+	(void) __atomic_fetch_add(users, 1, __ATOMIC_SEQ_CST);	/* pairs with wait_for_calls() */
 	return __atomic_load_n(fd, __ATOMIC_SEQ_CST);
 }
 

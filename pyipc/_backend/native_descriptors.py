@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _warnings import warn
+
 from .native_core import HOT, core, ffi, lib
 
 TYPE_CHECKING = False
@@ -82,8 +84,6 @@ class _Cell:
 
     def __del__(self) -> None:
         if hasattr(self, "_cell") and self._number >= 0:
-            from _warnings import warn
-
             warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
 
 

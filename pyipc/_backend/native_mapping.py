@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("MAP_PRIVATE", "MAP_WRITABLE", "copy_in", "copy_out", "map_memory", "view")
+__all__ = ("MAP_PRIVATE", "MAP_WRITABLE", "copy_in", "copy_out", "fill", "map_memory", "view")
 
 MAP_WRITABLE = lib.PYIPC_MAP_WRITABLE
 MAP_PRIVATE = lib.PYIPC_MAP_PRIVATE
@@ -50,10 +50,8 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
     return core.copy_out(int(ffi.cast("intptr_t", ffi.from_buffer(part))), len(part))
 
 
-def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+def fill(memory: memoryview, offset: int, data: Any) -> None:
     size = len(data)
-    if not HOT:
-        memory = memoryview(memory.obj)  # type: ignore[arg-type] # whose exporter is never None
     if size <= _COPY_WITH_GIL:
         memory[offset : offset + size] = data
         return
@@ -61,6 +59,13 @@ def copy_in(memory: memoryview, offset: int, data: Any) -> None:
     if part.readonly:  # C would not ask
         raise TypeError("cannot modify read-only memory")
     lib.pyipc_copy(ffi.from_buffer(part), ffi.from_buffer(data), min(len(part), size))
+
+
+def _copy_in(memory: memoryview, offset: int, data: Any) -> None:
+    fill(memoryview(memory.obj), offset, data)
+
+
+copy_in = fill if HOT else _copy_in
 
 
 def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:

@@ -107,6 +107,9 @@ class MappingOps(Protocol):
     def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
         """Write these bytes; many, without the GIL. *data* may be a view of this very memory."""
 
+    def fill(self, view: memoryview, offset: int, data: Any) -> None:
+        """The same, into a view that no other thread uses."""
+
 
 class SegmentOps(Protocol):
     """System V segments: shmget(2), shmop(2), shmctl(2)."""
