@@ -99,7 +99,8 @@ __all__ = (
 def __getattr__(name: str) -> object:
     if name in _CHAPTERS:
         __import__(f"{__name__}.{name}")
-        chapter: ModuleType = modules[f"{__name__}.{name}"]  # here it may be later, if another thread imports it
+        # Not from here, where it comes a moment later if it is another thread that has imported it.
+        chapter: ModuleType = modules[f"{__name__}.{name}"]
         return chapter
     if name == "wait":
         __import__(f"{__name__}._wait")

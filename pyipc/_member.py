@@ -79,9 +79,9 @@ def pipe_end(number: int, *, write: bool) -> Descriptor:
 class Used:
     """What ends when its handle is closed, and no call under way or message needs it any more.
 
-    References count these, and the last one ends it. But on PyPy the last one is noticed by the next collection;
-    without a GIL, if another thread drops it than the one that has made this, when that one runs Python again.
-    It may be waiting just for what the end of this would tell. So there (not `ops.FREES_AT_ONCE`) they are counted.
+    References count these, and the last one ends it. But PyPy notices that with the next collection. And
+    without a GIL, what another thread drops than the one that made it ends when that one runs Python again;
+    it may be waiting just for what this end would tell. So there (not `ops.FREES_AT_ONCE`) they are counted.
     """
 
     __slots__ = ("_ended", "_users")

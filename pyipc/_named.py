@@ -11,7 +11,7 @@ from _warnings import warn
 from errno import ENOENT
 
 from ._handle import remove_at_exit
-from .errors import ClosedError, IPCError, error
+from .errors import IPCError, error
 
 TYPE_CHECKING = False
 
@@ -102,8 +102,10 @@ class Named:
             return None
         try:
             result = self._unlink() if self._is_still_so_named() else 0
-        except ClosedError:
-            return None  # another thread has done it all
+        except OSError:
+            if self.closed:  # by another thread, which has done it all
+                return None
+            raise
         self._owner_pid = 0
         return None if result in (0, -ENOENT) else error(-result, f"remove {self}")
 

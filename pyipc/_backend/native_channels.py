@@ -7,6 +7,11 @@ from errno import EBADMSG
 
 from .native_core import HOT, core, ffi, lib
 
+try:
+    from _functools import partial
+except ImportError:  # PyPy
+    from functools import partial
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,14 +144,13 @@ class _Loan:
         self._state = state
         # What was given back may be ours again, as another message: so that is one step.
         self._lock = RLock()
-        entered = keeps.enter()
-
-        def drop(memory: Any) -> None:
-            lib.pyipc_now_channel_drop(state, what.extent)
-            if entered:
-                keeps.leave()
-
-        self._memory = ffi.gc(state.memory, drop)
+        # No Python, where a signal handler may raise.
+        drop: Any = partial(lib.pyipc_now_channel_drop_loan, state, what)
+        drop.keeps = keeps
+        memory = ffi.gc(state.memory, drop)
+        if keeps.enter():
+            memory = ffi.gc(memory, lambda _: keeps.leave())
+        self._memory = memory
 
     @property
     def redelivered(self) -> bool:

@@ -26,7 +26,8 @@ class Unseen:
         self.memory = memory
 
 
-# Without a GIL, to slice a memoryview that another thread slices, too, may release it for all: a new one each time.
+# Without a GIL, to slice a memoryview that another thread slices, too, may release it for both: so each call
+# makes one of its own.
 
 
 def view(memory: Any) -> int | memoryview:
