@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import struct
 import subprocess
 import sys
@@ -92,10 +94,8 @@ def test_what_is_written_while_another_closes_reaches_no_stranger(together):
 
     def write():
         while not over.is_set():
-            try:
+            with contextlib.suppress(pyipc.ClosedError):
                 shared[0].write(1, 0)
-            except pyipc.ClosedError:
-                pass
 
     def close():
         try:
@@ -140,18 +140,15 @@ def test_no_message_is_lost_or_comes_twice(together):
                 got.append(channel.recv(PATIENCE)[:8])
 
         assert together(lambda: send(0), lambda: send(1), receive, receive) == [None] * 4
-    assert sorted(got) == sorted(
-        struct.pack("2i", who, number) for who in range(2) for number in range(count)
-    )
+    sent = [struct.pack("2i", who, number) for who in range(2) for number in range(count)]
+    assert sorted(got) == sorted(sent)
 
 
 @pytest.mark.needs("channels")
 def test_a_message_that_two_return_comes_once(together):
     def reject(message):
-        try:
+        with contextlib.suppress(ValueError):  # another was faster
             message.reject()
-        except ValueError:  # the other was faster
-            pass
 
     with channels.Channel() as channel:
         channel.send(b"one")
@@ -166,31 +163,32 @@ def test_a_message_that_two_return_comes_once(together):
 
 
 @pytest.mark.needs("channels")
-def test_a_peer_is_told_though_the_thread_that_made_the_handle_does_nothing(waiter):
+def test_a_peer_is_told_though_the_thread_that_made_the_handle_sleeps(waiter, until, asleep):
     """Without a GIL, what another thread drops lives on until the one that made it runs Python."""
     reader, writer = channels.Channel().split()
+    over_reading, over_writing = os.pipe()
     told = []
-    over = threading.Lock()
 
     def wait():
         with pytest.raises(pyipc.PeerGoneError):
             reader.recv(PATIENCE)
 
     def close():
+        until(lambda: asleep(os.getpid()))
         writer.close()
-        waiting.join(PATIENCE / 2)
+        waiting.join(PATIENCE / 4)
         told.append(not waiting.is_alive())
-        over.release()
+        os.close(over_writing)
 
-    over.acquire()
     waiting = waiter(wait)
     closing = waiter(close)
-    over.acquire()  # in C, the thread that made both
+    select.select([over_reading], [], [])
     closing.join()
     waiting.join()
     assert told == [True]
     assert waiting.outcome is None
     reader.close()
+    os.close(over_reading)
 
 
 USES = """
