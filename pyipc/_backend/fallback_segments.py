@@ -273,7 +273,8 @@ def copy_in(memory: Any, offset: int, data: Any) -> None:
     memory[offset : offset + len(data)] = data
 
 
-fill = copy_in
+def fill(view: memoryview, offset: int, data: Any) -> None:
+    copy_in(view, offset, data)
 
 
 def now_shm_size(id: int) -> int:

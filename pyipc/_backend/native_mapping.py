@@ -51,22 +51,30 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
     return core.copy_out(int(ffi.cast("intptr_t", ffi.from_buffer(part))), len(part))
 
 
-def fill(memory: memoryview, offset: int, data: Any) -> None:
+def fill(view: memoryview, offset: int, data: Any) -> None:
     size = len(data)
     if size <= _COPY_WITH_GIL:
-        memory[offset : offset + size] = data
+        view[offset : offset + size] = data
         return
-    part = memory[offset : offset + size]
+    part = view[offset : offset + size]
     if part.readonly:  # C would not ask
         raise TypeError("cannot modify read-only memory")
     lib.pyipc_copy(ffi.from_buffer(part), ffi.from_buffer(data), min(len(part), size))
 
 
-def _copy_in(memory: memoryview, offset: int, data: Any) -> None:
-    fill(memoryview(memory.obj), offset, data)
+if HOT:
 
+    def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+        size = len(data)
+        if size <= _COPY_WITH_GIL:
+            memory[offset : offset + size] = data
+        else:
+            fill(memory, offset, data)
 
-copy_in = fill if HOT else _copy_in
+else:
+
+    def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+        fill(memoryview(memory.obj), offset, data)  # type: ignore[arg-type] # which has one always
 
 
 def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:
