@@ -74,7 +74,7 @@ if HOT:
 else:
 
     def copy_in(memory: memoryview, offset: int, data: Any) -> None:
-        fill(memoryview(memory.obj), offset, data)  # type: ignore[arg-type] # which has one always
+        fill(memoryview(memory.obj), offset, data)
 
 
 def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:
