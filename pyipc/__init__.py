@@ -7,7 +7,7 @@ Each chapter is a module of its own, loaded when it is first used: `pyipc.channe
 
 from __future__ import annotations
 
-from sys import modules
+from sys import modules as _modules
 
 from . import errors
 from .errors import (
@@ -100,11 +100,11 @@ def __getattr__(name: str) -> object:
     if name in _CHAPTERS:
         __import__(f"{__name__}.{name}")
         # Not from here, where it comes a moment later if it is another thread that has imported it.
-        chapter: ModuleType = modules[f"{__name__}.{name}"]
+        chapter: ModuleType = _modules[f"{__name__}.{name}"]
         return chapter
     if name == "wait":
         __import__(f"{__name__}._wait")
-        globals()[name] = modules[f"{__name__}._wait"].wait
+        globals()[name] = _modules[f"{__name__}._wait"].wait
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
