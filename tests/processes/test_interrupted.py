@@ -72,6 +72,8 @@ class Thing:
     "call", [lambda fail: _ends.each([fail]), _keeper.in_a_lasting_thread], ids=["each", "keeper"]
 )
 def test_what_a_raising_call_held_is_let_go_without_a_collection(call, until):
+    if call is _keeper.in_a_lasting_thread and not getattr(sys, "_is_gil_enabled", lambda: True)():
+        pytest.skip("without a GIL, what that thread has made goes when it runs again")
     things = []
 
     def fail():
