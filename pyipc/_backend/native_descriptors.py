@@ -82,7 +82,7 @@ class _Cell:
     def _take(self) -> int:
         return lib.pyipc_now_fd_take(self._cell)
 
-    def __del__(self) -> None:
+    def __del__(self, warn: Any = warn) -> None:  # the module may have lost it, when Python ends
         if hasattr(self, "_cell") and self._number >= 0:
             warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
 
