@@ -1,5 +1,7 @@
 """Hands the marked region of pyipc_core.h and the list of .c files to cffi. Not shipped."""
 
+import sys
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -54,6 +56,10 @@ PREAMBLE = r"""
 """
 
 
+# Where another thread may be in a call while an owner is closed: PyPy lets go of its GIL around each.
+HAS_NO_GIL = sys.implementation.name != "cpython" or bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
 def declarations() -> str:
     """The region of the header that cffi may see: it is the cdef, there is no second copy."""
     header = (HERE / "pyipc_core.h").read_text()
@@ -68,6 +74,7 @@ ffi.set_source(
     sources=[f"csrc/{name}" for name in SOURCES],
     depends=["csrc/pyipc_core.h", *(f"csrc/{header.name}" for header in HERE.glob("*.h"))],
     include_dirs=["csrc"],
+    define_macros=[("PYIPC_NO_GIL", "1")] if HAS_NO_GIL else [],
     libraries=["pthread"],  # of semaphores, in a glibc before 2.34
     extra_compile_args=["-O2", "-std=gnu11", "-fvisibility=hidden", "-Wall", "-Wextra"],
 )

@@ -8,13 +8,16 @@
  * owns it from the moment it exists: whatever makes one writes it there, and closing, moving and
  * giving away are one call each, which leaves -1 behind.  Who reads -1 has nothing to do.
  *
- * The exchange is atomic for programs that run Python without a GIL.  It orders nothing else:
- * the number is all there is to say.  Calls that use what they are given take the owner, not the
- * number: with the GIL held, nobody can close it and let the number come to mean another file.
+ * Calls that use what they are given take the owner, not the number: with the GIL held, nobody can
+ * close it and let the number come to mean another file.  Without a GIL (PYIPC_NO_GIL) an owner is
+ * two ints.  The second one counts the calls that hold it, which are those that do not wait; whoever
+ * takes the number waits until there are none.  Both sides write before they read, in one order for
+ * all: either the call sees that there is no number any more, or the other one sees the call.
  */
 #define _GNU_SOURCE		/* ppoll() */
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +30,37 @@
 /* As semop does: a signal that came after Python looked and before we sleep is noticed then. */
 enum { NET_NS = PYIPC_SECOND };
 
+static int taken(int32_t *fd)
+{
+	return __atomic_exchange_n(fd, -1, __ATOMIC_SEQ_CST);
+}
+
+#ifdef PYIPC_NO_GIL
+/* A call lasts microseconds, unless it is preempted.  In a child of fork(2) its thread may not be there. */
+static void wait_for_calls(const int32_t *fd)
+{
+	enum { YIELDS = 100, NAPS = 10000, NAP_NS = 100000 };
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+
+	for (int i = 0; i < YIELDS + NAPS && __atomic_load_n(fd + 1, __ATOMIC_SEQ_CST) > 0; i++)
+		if (i < YIELDS)
+			(void) sched_yield();
+		else
+			(void) nanosleep(&nap, NULL);
+}
+#else
+static void wait_for_calls(const int32_t *fd)
+{
+	(void) fd;
+}
+#endif
+
 int pyipc_now_fd_take(int32_t *fd)
 {
-	return __atomic_exchange_n(fd, -1, __ATOMIC_RELAXED);
+	int number = taken(fd);
+
+	wait_for_calls(fd);
+	return number;
 }
 
 /* What close(2) says is of no use to a retry: Linux has freed the number whatever it says. */
@@ -40,9 +71,10 @@ int pyipc_fd_close(int32_t *fd)
 	return number < 0 ? 0 : (int) neg_errno(close(number));
 }
 
+/* From what nobody else uses: an owner, or an int of a message. */
 int pyipc_now_fd_move(int32_t *from, int32_t *to)
 {
-	int number = pyipc_now_fd_take(from);
+	int number = taken(from);
 
 	if (number < 0)
 		return -EBADF;
@@ -71,7 +103,9 @@ int pyipc_now_fd_duplicate(int number, int32_t *ret_fd)
  * between these two. */
 int pyipc_now_fd_twin(const int32_t *fd, int32_t *ret_fd)
 {
-	return pyipc_now_fd_duplicate(number_of(fd), ret_fd);
+	int number = hold(fd);
+
+	return (int) end_hold(fd, pyipc_now_fd_duplicate(number, ret_fd));
 }
 
 /* Of what is there; flags are those of open(2), which mean the same to Python. */
@@ -163,9 +197,8 @@ static int will_not_wait(int number, uint64_t needed)
 	return (needed == READING ? value > 0 : value <= UINT64_MAX - 1 - needed) ? 0 : -EAGAIN;
 }
 
-int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value)
+static int read_counter(int number, uint64_t *ret_value)
 {
-	int number = number_of(fd);
 	uint64_t value;
 	int64_t result = will_not_wait(number, 0);
 
@@ -179,17 +212,27 @@ int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value)
 	return 0;
 }
 
-int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value)
+int pyipc_now_eventfd_read(const int32_t *fd, uint64_t *ret_value)
 {
-	int number = number_of(fd);
-	int64_t result;
+	int number = hold(fd);
 
-	if (value == UINT64_MAX)
-		return -EINVAL;
-	result = value == 0 ? 0 : will_not_wait(number, value);
+	return (int) end_hold(fd, read_counter(number, ret_value));
+}
+
+static int add_to_counter(int number, uint64_t value)
+{
+	int64_t result = value == 0 ? 0 : will_not_wait(number, value);
+
 	if (result == 0)
 		result = neg_errno(write(number, &value, sizeof value));
 	return result < 0 ? (int) result : 0;
+}
+
+int pyipc_now_eventfd_write(const int32_t *fd, uint64_t value)
+{
+	int number = hold(fd);
+
+	return (int) end_hold(fd, value == UINT64_MAX ? -EINVAL : add_to_counter(number, value));
 }
 
 /* A pipe; its ends wait, or never do. */

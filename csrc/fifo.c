@@ -126,29 +126,30 @@ static int do_not_wait(int number)
 
 int64_t pyipc_now_fifo_read(const int32_t *fd, char *ret_data, uint64_t room)
 {
-	int number = number_of(fd);
-	int result = do_not_wait(number);
+	int number = hold(fd);
+	int64_t result = do_not_wait(number);
 
-	return result < 0 ? result : neg_errno(read(number, ret_data, room < MOST ? room : MOST));
+	return end_hold(fd, result < 0 ? result : neg_errno(read(number, ret_data, room < MOST ? room : MOST)));
 }
 
 /* How many bytes went. */
 int64_t pyipc_now_fifo_write(const int32_t *fd, const char *data, uint64_t size)
 {
-	int number = number_of(fd);
-	int result = do_not_wait(number);
+	int number = hold(fd);
+	int64_t result = do_not_wait(number);
 
-	return result < 0 ? result : pyipc_write_without_sigpipe(number, data, size < MOST ? size : MOST);
+	if (result == 0)
+		result = pyipc_write_without_sigpipe(number, data, size < MOST ? size : MOST);
+	return end_hold(fd, result);
 }
 
 /* 1 if nobody has it open for reading; of one that is open for writing. */
 int pyipc_now_fifo_is_unread(const int32_t *fd)
 {
-	struct pollfd end = { .fd = number_of(fd) };
+	struct pollfd end = { .fd = hold(fd) };
+	int64_t result = end.fd < 0 ? -EBADF : neg_errno(poll(&end, 1, 0)) == 1 && (end.revents & POLLERR);
 
-	if (end.fd < 0)
-		return -EBADF;
-	return (int) neg_errno(poll(&end, 1, 0)) == 1 && (end.revents & POLLERR);
+	return (int) end_hold(fd, result);
 }
 
 /* Becomes readable when somebody closes it who had it open for reading alone. */

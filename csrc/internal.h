@@ -24,6 +24,35 @@ static inline int number_of(const int32_t *fd)
 	return __atomic_load_n(fd, __ATOMIC_RELAXED);
 }
 
+/* The same for a call that does not wait: until it lets go, the number means what it means now.  With a GIL
+ * it does anyway. */
+#ifdef PYIPC_NO_GIL
+static inline int hold(const int32_t *fd)
+{
+	int32_t *users = (int32_t *) fd + 1;
+
+	(void) __atomic_fetch_add(users, 1, __ATOMIC_SEQ_CST);	/* pairs with wait_for_calls() */
+	return __atomic_load_n(fd, __ATOMIC_SEQ_CST);
+}
+
+static inline int64_t end_hold(const int32_t *fd, int64_t result)
+{
+	(void) __atomic_fetch_sub((int32_t *) fd + 1, 1, __ATOMIC_RELEASE);
+	return result;
+}
+#else
+static inline int hold(const int32_t *fd)
+{
+	return number_of(fd);
+}
+
+static inline int64_t end_hold(const int32_t *fd, int64_t result)
+{
+	(void) fd;
+	return result;
+}
+#endif
+
 /* What a call has made, or its -errno. */
 static inline int own(int64_t number, int32_t *ret_fd)
 {

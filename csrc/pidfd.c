@@ -36,7 +36,9 @@ int pyipc_now_pidfd_open(int pid, int32_t *ret_fd)
 
 int pyipc_now_pidfd_send(const int32_t *fd, int signal_number)
 {
-	return (int) neg_errno(syscall(SYS_pidfd_send_signal, number_of(fd), signal_number, NULL, 0));
+	int number = hold(fd);
+
+	return (int) end_hold(fd, neg_errno(syscall(SYS_pidfd_send_signal, number, signal_number, NULL, 0)));
 }
 
 /* How a child of ours has ended: -EAGAIN while it runs, -ECHILD of a process that is no child of
@@ -61,9 +63,9 @@ static int status_of(idtype_t by, int number, int reap, struct pyipc_exit *ret_e
 
 int pyipc_now_pidfd_status(const int32_t *fd, int reap, struct pyipc_exit *ret_exit)
 {
-	int number = number_of(fd);
+	int number = hold(fd);
 
-	return number < 0 ? -EBADF : status_of((idtype_t) BY_PIDFD, number, reap, ret_exit);
+	return (int) end_hold(fd, number < 0 ? -EBADF : status_of((idtype_t) BY_PIDFD, number, reap, ret_exit));
 }
 
 /* By the pid, which nobody else can have as long as the child is not reaped. */
@@ -114,6 +116,8 @@ int pyipc_now_child_exit(const struct pyipc_exit *record)
 
 int pyipc_now_pidfd_getfd(const int32_t *fd, int theirs, int32_t *ret_fd)
 {
+	int number = hold(fd);
+
 	/* CLOEXEC, says pidfd_getfd(2). */
-	return own(neg_errno(syscall(SYS_pidfd_getfd, number_of(fd), theirs, 0)), ret_fd);
+	return own(end_hold(fd, neg_errno(syscall(SYS_pidfd_getfd, number, theirs, 0))), ret_fd);
 }

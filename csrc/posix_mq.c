@@ -61,7 +61,9 @@ int pyipc_posix_mq_send(const int32_t *fd, const char *data, uint64_t size, uint
 
 int pyipc_now_posix_mq_send(const int32_t *fd, const char *data, uint64_t size, uint32_t priority)
 {
-	return pyipc_posix_mq_send(fd, data, size, priority);
+	const int32_t held = hold(fd);
+
+	return (int) end_hold(fd, pyipc_posix_mq_send(&held, data, size, priority));
 }
 
 int64_t pyipc_posix_mq_receive(const int32_t *fd, char *ret_data, uint64_t room, uint32_t *ret_priority)
@@ -76,7 +78,9 @@ int64_t pyipc_posix_mq_receive(const int32_t *fd, char *ret_data, uint64_t room,
 
 int64_t pyipc_now_posix_mq_receive(const int32_t *fd, char *ret_data, uint64_t room, uint32_t *ret_priority)
 {
-	return pyipc_posix_mq_receive(fd, ret_data, room, ret_priority);
+	const int32_t held = hold(fd);
+
+	return end_hold(fd, pyipc_posix_mq_receive(&held, ret_data, room, ret_priority));
 }
 
 int pyipc_now_posix_mq_stat(int number, struct pyipc_posix_mq_stat *ret_stat)

@@ -116,7 +116,9 @@ int64_t pyipc_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, u
 
 int64_t pyipc_now_posix_shm_read(const int32_t *fd, char *ret_data, uint64_t size, uint64_t offset)
 {
-	return pyipc_posix_shm_read(fd, ret_data, size, offset);
+	const int32_t held = hold(fd);
+
+	return end_hold(fd, pyipc_posix_shm_read(&held, ret_data, size, offset));
 }
 
 /* Is all of this there?  To read the last byte takes half as long as fstat(2), which besides makes the next
@@ -155,5 +157,7 @@ int64_t pyipc_posix_shm_write(const int32_t *fd, const char *data, uint64_t size
 
 int64_t pyipc_now_posix_shm_write(const int32_t *fd, const char *data, uint64_t size, uint64_t offset)
 {
-	return pyipc_posix_shm_write(fd, data, size, offset);
+	const int32_t held = hold(fd);
+
+	return end_hold(fd, pyipc_posix_shm_write(&held, data, size, offset));
 }

@@ -93,6 +93,7 @@ int pyipc_now_channel_look(struct pyipc_channel *c, int for_data);
 int pyipc_channel_until(struct pyipc_channel *c, int for_data, int64_t deadline_ns);
 int pyipc_now_channel_acknowledge(struct pyipc_channel *c, uint32_t extent);
 int pyipc_now_channel_drop(struct pyipc_channel *c, uint32_t extent);
+int pyipc_now_channel_drop_loan(struct pyipc_channel *c, const struct pyipc_loan *loan, const char *memory);
 int pyipc_channel_return(struct pyipc_channel *c, uint32_t extent);
 int pyipc_now_channel_done(struct pyipc_channel *c);
 int pyipc_channel_join(struct pyipc_channel *c, int64_t deadline_ns);

@@ -58,6 +58,7 @@ int pyipc_now_signal_queue(int pid, int signal_number, int value)
 int pyipc_now_pidfd_queue(const int32_t *fd, int signal_number, int value)
 {
 	siginfo_t info;
+	int number;
 
 	memset(&info, 0, sizeof info);	/* with what lies between its fields */
 	info.si_signo = signal_number;
@@ -65,7 +66,8 @@ int pyipc_now_pidfd_queue(const int32_t *fd, int signal_number, int value)
 	info.si_pid = getpid();
 	info.si_uid = getuid();
 	info.si_value.sival_int = value;
-	return (int) neg_errno(syscall(SYS_pidfd_send_signal, number_of(fd), signal_number, &info, 0));
+	number = hold(fd);
+	return (int) end_hold(fd, neg_errno(syscall(SYS_pidfd_send_signal, number, signal_number, &info, 0)));
 }
 
 int pyipc_now_signalfd(uint64_t signals, int32_t *ret_fd)
@@ -74,18 +76,24 @@ int pyipc_now_signalfd(uint64_t signals, int32_t *ret_fd)
 }
 
 /* One signal.  A forked child, which has the same open file, may have cleared O_NONBLOCK: then it looks first. */
-int pyipc_now_signalfd_read(const int32_t *fd, struct pyipc_signal *ret_signal)
+static int64_t read_one(int number, struct signalfd_siginfo *ret_came)
 {
-	struct pollfd ready = { .fd = number_of(fd), .events = POLLIN };
-	struct signalfd_siginfo came;
-	int blocking = pyipc_is_blocking(ready.fd);
-	int64_t size;
+	struct pollfd ready = { .fd = number, .events = POLLIN };
+	int blocking = pyipc_is_blocking(number);
 
 	if (blocking < 0)
 		return blocking;
 	if (blocking && poll(&ready, 1, 0) == 0)
 		return -EAGAIN;
-	size = neg_errno(read(ready.fd, &came, sizeof came));
+	return neg_errno(read(number, ret_came, sizeof *ret_came));
+}
+
+int pyipc_now_signalfd_read(const int32_t *fd, struct pyipc_signal *ret_signal)
+{
+	struct signalfd_siginfo came;
+	int number = hold(fd);
+	int64_t size = end_hold(fd, read_one(number, &came));
+
 	if (size != (int64_t) sizeof came)
 		return size < 0 ? (int) size : -EINVAL;
 	*ret_signal = (struct pyipc_signal){

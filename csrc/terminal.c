@@ -84,7 +84,8 @@ int pyipc_pty_look(int number, int64_t deadline_ns)
 
 int pyipc_now_pty_read(const int32_t *master, char *buffer, int size)
 {
-	int64_t got = neg_errno(read(number_of(master), buffer, (size_t) size));
+	int number = hold(master);
+	int64_t got = end_hold(master, neg_errno(read(number, buffer, (size_t) size)));
 
 	return got == -EIO ? 0 : (int) got;
 }
@@ -102,8 +103,8 @@ static int is_left(int number)
 
 int64_t pyipc_now_pty_write(const int32_t *master, const char *data, uint64_t size)
 {
-	int number = number_of(master);
-	int64_t put = is_left(number) ? -EPIPE : neg_errno(write(number, data, (size_t) size));
+	int number = hold(master);
+	int64_t put = end_hold(master, is_left(number) ? -EPIPE : neg_errno(write(number, data, (size_t) size)));
 
 	return put == -EIO ? -EPIPE : put;
 }

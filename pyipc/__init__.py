@@ -7,6 +7,8 @@ Each chapter is a module of its own, loaded when it is first used: `pyipc.channe
 
 from __future__ import annotations
 
+from sys import modules as _modules
+
 from . import errors
 from .errors import (
     AccessError,
@@ -97,11 +99,12 @@ __all__ = (
 def __getattr__(name: str) -> object:
     if name in _CHAPTERS:
         __import__(f"{__name__}.{name}")
-        chapter: ModuleType = globals()[name]
+        # Not from here, where it comes a moment later if it is another thread that has imported it.
+        chapter: ModuleType = _modules[f"{__name__}.{name}"]
         return chapter
     if name == "wait":
         __import__(f"{__name__}._wait")
-        globals()[name] = globals()["_wait"].wait
+        globals()[name] = _modules[f"{__name__}._wait"].wait
         return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

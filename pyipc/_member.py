@@ -76,10 +76,46 @@ def pipe_end(number: int, *, write: bool) -> Descriptor:
     return owner
 
 
-class Member:
-    """One part in shared memory.
+class Used:
+    """What ends when its handle is closed, and no call under way or message needs it any more.
 
-    It ends when neither the handle nor a call under way needs it any more.
+    References count these, and the last one ends it. But PyPy notices that with the next collection. And
+    without a GIL, what another thread drops than the one that made it ends when that one runs Python again;
+    it may be waiting just for what this end would tell. So there (not `ops.FREES_AT_ONCE`) they are counted.
+    """
+
+    __slots__ = ("_ended", "_users")
+
+    def __init__(self) -> None:
+        self._ended = False
+        self._users: list[None] = []
+
+    def enter(self) -> bool:
+        """Keep it, until `leave()`; False if it has ended."""
+        self._users.append(None)  # first: then whoever ends it sees us, or we see that it has ended
+        if self._ended:
+            self.leave()
+            return False
+        return True
+
+    def leave(self) -> None:
+        """It is not needed here any more."""
+        self._users.pop()
+        if self._ended and not self._users:
+            self._close()
+
+    def end(self) -> None:
+        """The handle is closed."""
+        self._ended = True
+        if not self._users:
+            self._close()
+
+    def _close(self) -> None:
+        raise NotImplementedError  # each has its own; it may be called again
+
+
+class Member(Used):
+    """One part in shared memory.
 
     Args:
         source: A descriptor of the memory, which is left alone.
@@ -89,6 +125,7 @@ class Member:
     __slots__ = ("__weakref__", "_attachment", "_problem", "life", "memory", "state")
 
     def __init__(self, source: int, begin: Callable[[Any, int, int], Any]) -> None:
+        super().__init__()
         doing = "take part in shared memory"
         self._problem = 0
         self.life = reopened(source, O_RDWR)
@@ -99,10 +136,12 @@ class Member:
         self.state = state
         _members.add(ref(self, _members.discard))
 
-    def __del__(self) -> None:
+    def _close(self) -> None:
         # As an end, not as something that was forgotten: that is for the handle to know.
         if hasattr(self, "life"):
             self.life._close()
+
+    __del__ = _close
 
     def _forked(self) -> None:
         self._problem = ops.member_forked(self.state)
@@ -147,8 +186,10 @@ class SharedHandle(Waited):
 
         Threads of this process that wait on this handle get `ClosedError`. Closing again does nothing.
         """
-        self._member = None
+        member, self._member = self._member, None
         self._wake_waiters()
+        if member is not None and not ops.FREES_AT_ONCE:
+            member.end()
 
     def _part(self) -> Member:
         member = self._member
@@ -156,7 +197,7 @@ class SharedHandle(Waited):
             raise error(EBADF, f"use a {self.kind}")
         return member
 
-    def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _called(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """`call(state, *arguments)`, in a forked process too; what it says but for -ENOTCONN."""
         member = self._part()
         result = call(member.state, *arguments)
@@ -164,6 +205,18 @@ class SharedHandle(Waited):
             member.join()
             result = call(member.state, *arguments)
         return result
+
+    def _counted(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """The same, while the member knows of it."""
+        member = self._part()
+        if not member.enter():
+            raise error(EBADF, f"use a {self.kind}")
+        try:
+            return self._called(call, *arguments)
+        finally:
+            member.leave()
+
+    _call = _called if ops.FREES_AT_ONCE else _counted
 
     def _until(self, deadline: int, doing: str, call: Callable[..., Any], *arguments: Any) -> Any:
         """`call(state, *arguments, deadline)`, which waits; -EAGAIN if the deadline is 0."""

@@ -100,7 +100,12 @@ class Named:
         """Of `close()`; what went wrong."""
         if not self.owner:
             return None
-        result = self._unlink() if self._is_still_so_named() else 0
+        try:
+            result = self._unlink() if self._is_still_so_named() else 0
+        except OSError:
+            if self.closed:  # by another thread, which has done it all
+                return None
+            raise
         self._owner_pid = 0
         return None if result in (0, -ENOENT) else error(-result, f"remove {self}")
 

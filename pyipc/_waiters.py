@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 _PUSHES = 1000
 
 
+def _forget(waiting: list[int], thread: int) -> None:
+    try:  # noqa: SIM105 (contextlib takes long to import)
+        waiting.remove(thread)
+    except ValueError:
+        pass  # nor is it if another thread that closes it was faster
+
+
 class Waited:
     """A base of handles that threads wait on."""
 
@@ -41,8 +48,8 @@ class Waited:
             if not others:
                 return
             for thread in others:
-                if ops.interrupt(thread) == -ESRCH and thread in self._waiting:
-                    self._waiting.remove(thread)  # it waits in the process that forked us
+                if ops.interrupt(thread) == -ESRCH:
+                    _forget(self._waiting, thread)  # it waits in the process that forked us
 
     def _wait(
         self, attempt: Callable[[int], int | Result], timeout: float | None, doing: str
@@ -60,6 +67,5 @@ class Waited:
                 if result != -EINTR:
                     return result
         finally:
-            if me in self._waiting:  # not if a handler has forked, and we are the child
-                self._waiting.remove(me)
+            _forget(self._waiting, me)  # it is not there if a handler has forked, and we are the child
         raise error(EBADF, f"{doing} {self}")

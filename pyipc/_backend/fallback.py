@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from .protocol import Class, Function
 
 NAME = "fallback"
+FREES_AT_ONCE = True  # as far as it matters: what shares memory by members needs the core
 
 _CAPABILITIES = {
     "sysv.semaphore_sets": False,

@@ -23,6 +23,7 @@ __all__ = (
     "Viewed",
     "copy_in",
     "copy_out",
+    "fill",
     "now_shm_find",
     "now_shm_set",
     "now_shm_size",
@@ -270,6 +271,10 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
 
 def copy_in(memory: Any, offset: int, data: Any) -> None:
     memory[offset : offset + len(data)] = data
+
+
+def fill(view: memoryview, offset: int, data: Any) -> None:
+    copy_in(view, offset, data)
 
 
 def now_shm_size(id: int) -> int:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .protocol import Class, Function
 
 NAME = "native"
+FREES_AT_ONCE = HOT
 
 # A capability is a fact about this backend on this kernel; the kernel's part is found by the call.
 _CAPABILITIES = (

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from _thread import RLock
+from errno import EBADMSG
+
 from .native_core import HOT, core, ffi, lib
+
+try:
+    from _functools import partial
+except ImportError:  # PyPy
+    from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,17 +136,21 @@ def channel_take(state: Any, kept: bool, loan: Any, deadline: int) -> int:
 class _Loan:
     """What python_loans.c does, where it cannot."""
 
-    __slots__ = ("_memory", "_state", "what")
+    __slots__ = ("_lock", "_memory", "_state", "what")
 
     def __init__(self, keeps: Any, state: Any) -> None:
         self.what = what = ffi.new("struct pyipc_loan *")
         what.extent = lib.PYIPC_CHANNEL_EXTENTS
         self._state = state
-
-        def drop(memory: Any, keeps: Any = keeps) -> None:
-            lib.pyipc_now_channel_drop(state, what.extent)
-
-        self._memory = ffi.gc(state.memory, drop)
+        # What was given back may be ours again, as another message: so that is one step.
+        self._lock = RLock()
+        # No Python, where a signal handler may raise.
+        drop: Any = partial(lib.pyipc_now_channel_drop_loan, state, what)
+        drop.keeps = keeps
+        memory = ffi.gc(state.memory, drop)
+        if keeps.enter():
+            memory = ffi.gc(memory, lambda _: keeps.leave())
+        self._memory = memory
 
     @property
     def redelivered(self) -> bool:
@@ -149,14 +161,18 @@ class _Loan:
         return memoryview(ffi.buffer(self._memory, end))[self.what.at : end]
 
     def acknowledge(self) -> int:
-        return lib.pyipc_now_channel_acknowledge(self._state, self.what.extent)
+        with self._lock:
+            if self.what.extent == lib.PYIPC_CHANNEL_EXTENTS:  # another thread has given it back
+                return -EBADMSG
+            return lib.pyipc_now_channel_acknowledge(self._state, self.what.extent)
 
     def forget(self) -> None:
         self.what.extent = lib.PYIPC_CHANNEL_EXTENTS
 
     def give_back(self) -> None:
-        extent = self.what.extent
-        self.forget()
+        with self._lock:
+            extent = self.what.extent
+            self.forget()
         if lib.pyipc_channel_return(self._state, extent) < 0:
             lib.pyipc_now_channel_drop(self._state, extent)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from _warnings import warn
+
 from .native_core import HOT, core, ffi, lib
 
 TYPE_CHECKING = False
@@ -46,14 +48,17 @@ _room = ffi.new_allocator(should_clear_after_alloc=False)
 
 
 class _Cell:
-    """What python_descriptors.c does, where it cannot: an int in C memory, closed by a C destructor."""
+    """What python_descriptors.c does, where it cannot: an int in C memory, closed by a C destructor.
+
+    The second int counts the calls that are at it (csrc/descriptors.c).
+    """
 
     __slots__ = ("_cell",)
     _cell: Any
 
     def __new__(cls, *arguments: object, **options: object) -> _Cell:
         self = object.__new__(cls)
-        self._cell = ffi.gc(ffi.new("int32_t *", -1), lib.pyipc_fd_close)
+        self._cell = ffi.gc(ffi.new("int32_t[2]", (-1, 0)), lib.pyipc_fd_close)
         return self
 
     @property
@@ -78,10 +83,8 @@ class _Cell:
     def _take(self) -> int:
         return lib.pyipc_now_fd_take(self._cell)
 
-    def __del__(self) -> None:
+    def __del__(self, warn: Any = warn) -> None:  # the module may have lost it, when Python ends
         if hasattr(self, "_cell") and self._number >= 0:
-            from _warnings import warn
-
             warn(f"{self} was dropped without close()", ResourceWarning, 2, self)
 
 
@@ -113,7 +116,10 @@ def fd_open(into: Any, path: bytes, flags: int) -> int:
 
 
 def now_move(source: Any, into: Any) -> int:
-    return lib.pyipc_now_fd_move(cell(source), cell(into))
+    result = lib.pyipc_now_fd_move(cell(source), cell(into))
+    if not HOT:
+        lib.pyipc_now_fd_take(cell(source))  # which waits for those who are in a call on the old owner
+    return result
 
 
 def close_all(handles: list[Any]) -> None:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-__all__ = ("MAP_PRIVATE", "MAP_WRITABLE", "copy_in", "copy_out", "map_memory", "view")
+__all__ = ("MAP_PRIVATE", "MAP_WRITABLE", "copy_in", "copy_out", "fill", "map_memory", "view")
 
 MAP_WRITABLE = lib.PYIPC_MAP_WRITABLE
 MAP_PRIVATE = lib.PYIPC_MAP_PRIVATE
@@ -26,8 +26,14 @@ class Unseen:
         self.memory = memory
 
 
+# Without a GIL, to slice a memoryview that another thread slices, too, may release it for both: so each call
+# makes one of its own.
+
+
 def view(memory: Any) -> int | memoryview:
-    return -ENOTSUP if type(memory) is Unseen else memory[:]
+    if type(memory) is Unseen:
+        return -ENOTSUP
+    return memory[:] if HOT else memoryview(memory.obj)
 
 
 # Copying more than this takes longer than another thread should wait for the GIL.
@@ -38,21 +44,37 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
     if type(memory) is Unseen:
         copy: bytes = memory.memory[offset : offset + size]
         return copy
-    part = memory[offset : offset + size]  # a view of what is there, whatever was asked for
+    # A view of what is there, whatever was asked for.
+    part = (memory if HOT else memoryview(memory.obj))[offset : offset + size]
     if not HOT or size <= _COPY_WITH_GIL:
         return part.tobytes()
     return core.copy_out(int(ffi.cast("intptr_t", ffi.from_buffer(part))), len(part))
 
 
-def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+def fill(view: memoryview, offset: int, data: Any) -> None:
     size = len(data)
     if size <= _COPY_WITH_GIL:
-        memory[offset : offset + size] = data
+        view[offset : offset + size] = data
         return
-    part = memory[offset : offset + size]
+    part = view[offset : offset + size]
     if part.readonly:  # C would not ask
         raise TypeError("cannot modify read-only memory")
     lib.pyipc_copy(ffi.from_buffer(part), ffi.from_buffer(data), min(len(part), size))
+
+
+if HOT:
+
+    def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+        size = len(data)
+        if size <= _COPY_WITH_GIL:
+            memory[offset : offset + size] = data
+        else:
+            fill(memory, offset, data)
+
+else:
+
+    def copy_in(memory: memoryview, offset: int, data: Any) -> None:
+        fill(memoryview(memory.obj), offset, data)
 
 
 def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:

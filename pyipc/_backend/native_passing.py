@@ -87,8 +87,9 @@ def _receive(sock: int, size: int, handle: Any) -> int | Incoming:
     if got < 0:
         return got
     data: bytes = ffi.buffer(room, min(got, size))[:]
+    address = ffi.buffer(message.address, message.address_size)[:] if message.address_size else None
     if message.lost:
-        return data, got, [], None, None, None, (message.lost, message.count)
+        return data, got, [], None, None, address, (message.lost, message.count)
     handles = [handle.__new__(handle) for _ in range(message.count)]
     for place, owner in enumerate(handles):
         lib.pyipc_now_fd_move(message.fds + place, cell(owner))
@@ -98,7 +99,6 @@ def _receive(sock: int, size: int, handle: Any) -> int | Incoming:
         lib.pyipc_now_fd_move(ffi.addressof(message, "pidfd"), cell(process))
     who = message.credentials
     peer = (who.pid, who.uid, who.gid) if message.has_credentials else None
-    address = ffi.buffer(message.address, message.address_size)[:] if message.address_size else None
     return data, got, handles, peer, process, address, None
 
 

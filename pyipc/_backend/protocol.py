@@ -71,6 +71,7 @@ class CommonOps(Protocol):
     """What every family needs."""
 
     NAME: str
+    FREES_AT_ONCE: bool  # whether the last reference to something ends it there and then, whose ever it was
 
     def capabilities(self) -> dict[str, bool]:
         """What can be had here, by name."""
@@ -105,6 +106,9 @@ class MappingOps(Protocol):
 
     def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
         """Write these bytes; many, without the GIL. *data* may be a view of this very memory."""
+
+    def fill(self, view: memoryview, offset: int, data: Any) -> None:
+        """The same, into a view that no other thread uses."""
 
 
 class SegmentOps(Protocol):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from _warnings import warn
 from errno import EAGAIN, EBADF, EBADMSG, EMSGSIZE, ENOSPC, ETIMEDOUT
 
 from .. import _deadline
 from .._backend import ops
-from .._member import SPINS, Member, SharedHandle, pipe_end
+from .._member import SPINS, Member, SharedHandle, Used, pipe_end
 from ..errors import error, limit_error
 
 TYPE_CHECKING = False
@@ -54,7 +53,7 @@ class Statistics:
         return f"Statistics({figures})"
 
 
-class _Pipes:
+class _Pipes(Used):
     """A handle's ends of the two pipes, closed when neither it nor a call under way needs them.
 
     Messages that it has do not: so views that live on keep nobody from seeing that the handle is closed.
@@ -63,18 +62,19 @@ class _Pipes:
     __slots__ = ("_member", "ends")
 
     def __init__(self, ends: list[Descriptor]) -> None:
+        super().__init__()
         self.ends = ends
         self._member: Member | None = None
 
     def belong_to(self, member: Member) -> None:
         self._member = member
 
-    def close(self) -> None:
+    def _close(self) -> None:
         if self._member is not None:
             ops.channel_unplug(self._member.state)
         ops.close_all(self.ends)
 
-    __del__ = close
+    __del__ = _close
 
 
 class End(SharedHandle):
@@ -123,14 +123,27 @@ class End(SharedHandle):
         pipes = self._pipes
         self._face = self._pipes = None
         super().close()
-        if pipes is not None and not self._waiting and sys.implementation.name != "cpython":
-            pipes.close()  # there, destructors come late, and the others wait to be told
+        if pipes is not None and not ops.FREES_AT_ONCE:
+            pipes.end()
 
-    def _call(self, call: Callable[..., Any], *arguments: Any) -> Any:
+    def _called(self, call: Callable[..., Any], *arguments: Any) -> Any:
         pipes = self._pipes  # which another thread may close meanwhile
-        result = super()._call(call, *arguments)
+        if pipes is None:
+            raise error(EBADF, f"use a {self.kind}")
+        result = super()._called(call, *arguments)
         del pipes
         return result
+
+    def _counted(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        pipes = self._pipes
+        if pipes is None or not pipes.enter():
+            raise error(EBADF, f"use a {self.kind}")
+        try:
+            return super()._counted(call, *arguments)
+        finally:
+            pipes.leave()
+
+    _call = _called if ops.FREES_AT_ONCE else _counted
 
     def _numbers(self) -> list[int]:
         pipes = self._pipes
@@ -244,8 +257,13 @@ class Message:
         loan = self._held()
         self._loan = None
         pipes = self._end._pipes  # held: to wake others takes one, and another thread may close the handle
-        loan.give_back()
-        del pipes
+        if pipes is not None and not pipes.enter():
+            pipes = None
+        try:
+            loan.give_back()
+        finally:
+            if pipes is not None:
+                pipes.leave()
 
     def __enter__(self) -> Message:
         return self

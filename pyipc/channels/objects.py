@@ -107,7 +107,7 @@ def _fill(reservation: Reservation, parts: list[Any]) -> None:
     view = reservation.buf
     at = 0
     for part in parts:
-        ops.copy_in(view, at, part)
+        ops.fill(view, at, part)
         at += _rounded_up(len(part))
 
 

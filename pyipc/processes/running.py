@@ -73,6 +73,7 @@ class Running(Waited):
             TimedOutError: Some of them still run.
         """
         deadline = _deadline.by(timeout)
+        was_closed = self._closed
         if self._ends.into is not None:
             if self._ends.feed.next() is None:
                 self._ends.close_input()
@@ -81,7 +82,10 @@ class Running(Waited):
             self._turn(deadline, _ENOUGH, "wait for")
             for output in self._ends.outputs.values():
                 output.take(len(output))
-        return self._reap(deadline)
+        exits = self._reap(deadline)
+        if self._closed and not was_closed:  # which has killed them, in another thread
+            raise error(EBADF, f"wait for {self}")
+        return exits
 
     def _reap(self, deadline: int) -> tuple[Exit, ...]:
         # The first last: as long as it is not reaped, the group's number is theirs.

@@ -123,7 +123,7 @@ class Reaper(Waited):
         self._unwatched.pop(pid, None)
 
     def __len__(self) -> int:
-        return len(self._children.keys() | self._found.keys())
+        return len({*list(self._children), *list(self._found)})  # lists: another thread may change them
 
     def _has_any(self) -> bool:
         return bool(self._children or self._found)

@@ -219,6 +219,8 @@ class FileLock(Waited):
         if descriptor is None:
             raise error(EBADF, f"release {self}")
         if not self._has:
+            if self.closed:  # just now, by another thread
+                raise error(EBADF, f"release {self}")
             raise ValueError(f"{self} is not acquired")
         unlock = ops.now_unlock_file if self._is_local else ops.unlock_file
         try:

@@ -28,7 +28,7 @@ def test_every_name_of_the_protocol_is_there(backend, name):
     if promised()[name]:
         assert callable(there)
     else:
-        assert type(there) in (int, str, type)
+        assert type(there) in (bool, int, str, type)
 
 
 def test_the_protocol_is_not_empty():

@@ -71,7 +71,9 @@ class Thing:
 @pytest.mark.parametrize(
     "call", [lambda fail: _ends.each([fail]), _keeper.in_a_lasting_thread], ids=["each", "keeper"]
 )
-def test_what_a_raising_call_held_is_let_go_at_once(call):
+def test_what_a_raising_call_held_is_let_go_without_a_collection(call, until):
+    if call is _keeper.in_a_lasting_thread and not getattr(sys, "_is_gil_enabled", lambda: True)():
+        pytest.skip("without a GIL, what that thread has made goes when it runs again")
     things = []
 
     def fail():
@@ -84,7 +86,7 @@ def test_what_a_raising_call_held_is_let_go_at_once(call):
     try:
         with pytest.raises(ZeroDivisionError):
             call(fail)
-        assert [thing() for thing in things] == [None]
+        until(lambda: [thing() for thing in things] == [None])  # the other thread may still be at its end
     finally:
         gc.enable()
 
