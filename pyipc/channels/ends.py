@@ -240,9 +240,10 @@ class Message:
         return len(self._held().view())
 
     def _held(self) -> Any:
-        if self._loan is None:
+        loan = self._loan
+        if loan is None:
             raise ValueError("the message was acknowledged or returned")
-        return self._loan
+        return loan
 
     def ack(self) -> None:
         """It is done with: it will not come again. Its memory is free when its last view goes."""
@@ -303,9 +304,10 @@ class Reservation:
         return view
 
     def _held(self) -> Any:
-        if self._loan is None:
+        loan = self._loan
+        if loan is None:
             raise ValueError("the reservation was committed or cancelled")
-        return self._loan
+        return loan
 
     def commit(self, size: int | None = None, timeout: float | None = None) -> None:
         """Send it, or its first *size* bytes; unless that succeeds, it stays reserved.
