@@ -466,7 +466,7 @@ def test_a_signal_handler_that_raises_at_any_step_leaves_nothing(child, place, k
     address = {"tcp": "tcp://localhost:0", "abstract": f"unix:@pyipc steps {os.getpid()}"}.get(kind)
     process = child(interrupt_at_each_step, address or f"unix:{path}", measured=False)
     steps, kept = process.hear(50)
-    assert steps > 50
+    assert steps > 20  # lines, where these are the steps
     assert kept <= 8  # of the steps that hand it on, after which nobody has it: the socket is dead
     assert process.end() == 0
 
