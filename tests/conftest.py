@@ -11,7 +11,6 @@ import gc
 import inspect
 import os
 import platform
-import posix
 import select
 import shutil
 import signal
@@ -68,27 +67,7 @@ def pytest_report_header():
     return f"pyipc {pyipc.__version__}, backend {pyipc.backend()}"
 
 
-# ---- what counts as covered ----
-
-# Whose children run what runs in no test's own process. To measure a child costs as much as most tests take:
-# it imports what measures, and writes down what it saw.
-MEASURED = {"cli", "processes", "sockets"}
-_MEASURING = os.environ.get("COVERAGE_PROCESS_CONFIG"), os._exit  # by which coverage gets hold of children
-
-
-def _measure_children(wanted):
-    config, at_exit = _MEASURING
-    if config is None:
-        return
-    if wanted:
-        os.environ["COVERAGE_PROCESS_CONFIG"], os._exit = config, at_exit
-    else:
-        os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
-        os._exit = posix._exit
-
-
 def pytest_runtest_setup(item):
-    _measure_children(pyipc.backend() == "native" and item.path.parent.name in MEASURED)
     able = pyipc.capabilities()
     for marker in item.iter_markers("needs"):
         for name in marker.args:
