@@ -97,7 +97,7 @@ def command(*arguments):
 
 @pytest.fixture
 def environment():
-    """That of a tour. To measure what it covers takes as long as the tour; so one is."""
+    """That of a tour. To measure what it covers takes as long as the tour; so one is, with perl and without."""
 
     def make(path=None, *, measured=False, **more):
         found = {
@@ -218,7 +218,7 @@ def test_perl_takes_part(whole):
 
 
 def test_without_perl_a_second_python_takes_its_part(tour, tmp_path):
-    ran = tour("--json", *STOPS_WITH_PERL, path=tmp_path)
+    ran = tour("--json", *STOPS_WITH_PERL, path=tmp_path, measured=True)
     assert ran.returncode == 0
     assert json.loads(ran.stdout)["perl"] is None
     assert statuses(ran) == expected(STOPS_WITH_PERL)
