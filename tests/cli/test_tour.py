@@ -97,7 +97,7 @@ def command(*arguments):
 
 @pytest.fixture
 def environment():
-    """That of a tour. To measure what it covers takes as long as the tour; so one is, with perl and without."""
+    """That of a tour. To measure one takes as long as the tour; so one with perl is, and one without."""
 
     def make(path=None, *, measured=False, **more):
         found = {
