@@ -97,18 +97,13 @@ def command(*arguments):
 
 @pytest.fixture
 def environment():
-    """That of a tour. To measure one takes as long as the tour; so one with perl is, and one without."""
-
-    def make(path=None, *, measured=False, **more):
-        found = {
+    def make(path=None, **more):
+        return {
             **os.environ,
             "PYIPC_BACKEND": pyipc.backend(),
             "PATH": os.environ["PATH"] if path is None else os.fspath(path),
             **more,
         }
-        if not measured:
-            found.pop("COVERAGE_PROCESS_CONFIG", None)
-        return found
 
     return make
 
@@ -133,7 +128,7 @@ def whole(tour):
 
     def run(*arguments):
         if arguments not in _whole:
-            _whole[arguments] = tour(*arguments, measured="--json" in arguments)
+            _whole[arguments] = tour(*arguments)
         return _whole[arguments]
 
     return run
@@ -218,7 +213,7 @@ def test_perl_takes_part(whole):
 
 
 def test_without_perl_a_second_python_takes_its_part(tour, tmp_path):
-    ran = tour("--json", *STOPS_WITH_PERL, path=tmp_path, measured=True)
+    ran = tour("--json", *STOPS_WITH_PERL, path=tmp_path)
     assert ran.returncode == 0
     assert json.loads(ran.stdout)["perl"] is None
     assert statuses(ran) == expected(STOPS_WITH_PERL)
