@@ -62,8 +62,10 @@ static inline int own(int64_t number, int32_t *ret_fd)
 	return 0;
 }
 
-/* write(2) to a pipe or socket; -EPIPE is all that comes of one that is broken (descriptors.c). */
+/* Is O_NONBLOCK not set?  -errno. (descriptors.c) */
 int pyipc_is_blocking(int number);
+
+/* write(2) to a pipe or socket; -EPIPE is all that comes of one that is broken (descriptors.c). */
 int64_t pyipc_write_without_sigpipe(int number, const char *data, uint64_t size);
 
 /* A message that owns nothing yet.  Its kilobyte is not cleared: that would cost more than the rest. */

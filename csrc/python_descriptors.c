@@ -123,6 +123,17 @@ static PyType_Spec descriptor_spec = {
 	.slots = descriptor_slots,
 };
 
+PyObject *pyipc_write_by(int64_t (*write_some)(const int32_t *fd, const char *data, uint64_t size),
+			 PyObject *const *args, Py_ssize_t count)
+{
+	if (count != 2 || !is_descriptor(args[0]) || !PyBytes_Check(args[1])) {
+		PyErr_SetString(PyExc_TypeError, "a handle, and bytes");
+		return NULL;
+	}
+	return PyLong_FromLongLong(write_some(&((struct descriptor *) args[0])->number, PyBytes_AsString(args[1]),
+					      (uint64_t) PyBytes_Size(args[1])));
+}
+
 /* Adds all this to the module that cffi made.  Called once, with the GIL, at import. */
 int pyipc_now_add_descriptors(void)
 {

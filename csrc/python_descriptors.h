@@ -21,6 +21,15 @@ int pyipc_add_fifos(PyObject *module);
 
 extern const struct hot_call pyipc_terminal_calls[];
 
+static inline int is_descriptor(PyObject *object)
+{
+	return PyObject_TypeCheck(object, pyipc_descriptor_type);
+}
+
+/* NAME(handle, bytes), by this call: what it says. */
+PyObject *pyipc_write_by(int64_t (*write_some)(const int32_t *fd, const char *data, uint64_t size),
+			 PyObject *const *args, Py_ssize_t count);
+
 /* With the GIL held, an exchange need not be atomic, which costs six times as much. */
 static inline int taken(int32_t *number)
 {

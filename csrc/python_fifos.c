@@ -14,11 +14,6 @@
 
 enum { MOST_AT_ONCE = 65536 };	/* MOST of fifo.c */
 
-static int is_descriptor(PyObject *object)
-{
-	return PyObject_TypeCheck(object, pyipc_descriptor_type);
-}
-
 /* Of bytes that were made for more than came. */
 static PyObject *first_of(PyObject *bytes, Py_ssize_t size)
 {
@@ -62,12 +57,7 @@ static PyObject *module_fifo_read(PyObject *module, PyObject *const *args, Py_ss
 static PyObject *module_fifo_write(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
 	(void) module;
-	if (count != 2 || !is_descriptor(args[0]) || !PyBytes_Check(args[1])) {
-		PyErr_SetString(PyExc_TypeError, "a handle on a fifo, and bytes");
-		return NULL;
-	}
-	return PyLong_FromLongLong(pyipc_now_fifo_write(&((struct descriptor *) args[0])->number,
-							PyBytes_AsString(args[1]), (uint64_t) PyBytes_Size(args[1])));
+	return pyipc_write_by(pyipc_now_fifo_write, args, count);
 }
 
 static PyMethodDef functions[] = {

@@ -197,7 +197,7 @@ static PyObject *module_close_all(PyObject *module, PyObject *list)
 		while (next < PyList_Size(list) && closing.count < PYIPC_MOST_FDS) {
 			PyObject *handle = PyList_GetItem(list, next++);
 
-			if (PyObject_TypeCheck(handle, pyipc_descriptor_type))
+			if (is_descriptor(handle))
 				closing.fds[closing.count++] = taken(&((struct descriptor *) handle)->number);
 		}
 		Py_BEGIN_ALLOW_THREADS
@@ -251,7 +251,7 @@ static int number_in(PyObject *thing)
 {
 	long number;
 
-	if (PyObject_TypeCheck(thing, pyipc_descriptor_type))
+	if (is_descriptor(thing))
 		return ((struct descriptor *) thing)->number;
 	if (!PyLong_CheckExact(thing))
 		return socket_number(thing);

@@ -26,11 +26,6 @@ static struct {
 
 /* ---- reading ---- */
 
-static int is_descriptor(PyObject *object)
-{
-	return PyObject_TypeCheck(object, pyipc_descriptor_type);
-}
-
 static int read_from(PyObject *master, char *room)
 {
 	return pyipc_now_pty_read(&((struct descriptor *) master)->number, room, MOST_READ);
@@ -55,12 +50,7 @@ static PyObject *module_pty_read(PyObject *module, PyObject *master)
 static PyObject *module_pty_write(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
 	(void) module;
-	if (count != 2 || !is_descriptor(args[0]) || !PyBytes_Check(args[1])) {
-		PyErr_SetString(PyExc_TypeError, "a handle on a terminal, and bytes");
-		return NULL;
-	}
-	return PyLong_FromLongLong(pyipc_now_pty_write(&((struct descriptor *) args[0])->number,
-						       PyBytes_AsString(args[1]), (uint64_t) PyBytes_Size(args[1])));
+	return pyipc_write_by(pyipc_now_pty_write, args, count);
 }
 
 /* ---- Output.expect(), of a literal that comes while we look for it ---- */

@@ -81,7 +81,8 @@ class Used:
 
     References count these, and the last one ends it. But PyPy notices that with the next collection. And
     without a GIL, what another thread drops than the one that made it ends when that one runs Python again;
-    it may be waiting just for what this end would tell. So there (not `ops.FREES_AT_ONCE`) they are counted.
+    it may be waiting just for what this end would tell. So there (not `ops.FREES_AT_ONCE`) they are
+    counted, by a list, which threads can lengthen and shorten at once.
     """
 
     __slots__ = ("_ended", "_users")
@@ -111,7 +112,8 @@ class Used:
             self._close()
 
     def _close(self) -> None:
-        raise NotImplementedError  # each has its own; it may be called again
+        """End it; again does nothing."""
+        raise NotImplementedError  # there is no end that all have
 
 
 class Member(Used):

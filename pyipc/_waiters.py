@@ -22,10 +22,11 @@ _PUSHES = 1000
 
 
 def _forget(waiting: list[int], thread: int) -> None:
+    """Asked and removed in one step: another thread may do it, too."""
     try:  # noqa: SIM105 (contextlib takes long to import)
         waiting.remove(thread)
     except ValueError:
-        pass  # nor is it if another thread that closes it was faster
+        pass
 
 
 class Waited:

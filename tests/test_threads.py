@@ -36,7 +36,7 @@ def together(waiter):
         gate = threading.Barrier(len(functions))
 
         def start(function):
-            gate.wait()
+            gate.wait(PATIENCE)
             return function()
 
         waiters = [waiter(lambda function=function: start(function)) for function in functions]
@@ -182,7 +182,7 @@ def test_a_peer_is_told_though_the_thread_that_made_the_handle_sleeps(waiter, un
 
     waiting = waiter(wait)
     closing = waiter(close)
-    select.select([over_reading], [], [])
+    assert select.select([over_reading], [], [], PATIENCE)[0]
     closing.join()
     waiting.join()
     assert told == [True]
@@ -198,14 +198,14 @@ gate, problems = threading.Barrier(8), []
 def use(seed):
     chapters = list(pyipc._CHAPTERS)
     random.Random(seed).shuffle(chapters)
-    gate.wait()
+    gate.wait(20)
     try:
         for name in chapters:
             chapter = getattr(pyipc, name)
             for public in chapter.__all__:
                 getattr(chapter, public)
         pyipc.wait
-    except BaseException as problem:
+    except Exception as problem:
         problems.append(repr(problem))
 
 threads = [threading.Thread(target=use, args=(seed,)) for seed in range(8)]
@@ -219,5 +219,5 @@ assert not problems, problems
 
 def test_all_may_be_the_first_to_use_a_chapter():
     for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", USES], capture_output=True, text=True, check=False)
+        done = subprocess.run([sys.executable, "-c", USES], capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr

@@ -273,8 +273,7 @@ def copy_in(memory: Any, offset: int, data: Any) -> None:
     memory[offset : offset + len(data)] = data
 
 
-def fill(view: memoryview, offset: int, data: Any) -> None:
-    copy_in(view, offset, data)
+fill = copy_in
 
 
 def now_shm_size(id: int) -> int:

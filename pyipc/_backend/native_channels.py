@@ -144,7 +144,7 @@ class _Loan:
         self._state = state
         # What was given back may be ours again, as another message: so that is one step.
         self._lock = RLock()
-        # No Python, where a signal handler may raise.
+        # No Python, where a signal handler may raise, gives the memory back. (It holds what it needs.)
         drop: Any = partial(lib.pyipc_now_channel_drop_loan, state, what)
         drop.keeps = keeps
         memory = ffi.gc(state.memory, drop)

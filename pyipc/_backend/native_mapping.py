@@ -51,30 +51,22 @@ def copy_out(memory: Any, offset: int, size: int) -> bytes:
     return core.copy_out(int(ffi.cast("intptr_t", ffi.from_buffer(part))), len(part))
 
 
-def fill(view: memoryview, offset: int, data: Any) -> None:
+def fill(memory: memoryview, offset: int, data: Any) -> None:
     size = len(data)
     if size <= _COPY_WITH_GIL:
-        view[offset : offset + size] = data
+        memory[offset : offset + size] = data
         return
-    part = view[offset : offset + size]
+    part = memory[offset : offset + size]
     if part.readonly:  # C would not ask
         raise TypeError("cannot modify read-only memory")
     lib.pyipc_copy(ffi.from_buffer(part), ffi.from_buffer(data), min(len(part), size))
 
 
-if HOT:
+def _copy_in(memory: memoryview, offset: int, data: Any) -> None:
+    fill(memoryview(memory.obj), offset, data)
 
-    def copy_in(memory: memoryview, offset: int, data: Any) -> None:
-        size = len(data)
-        if size <= _COPY_WITH_GIL:
-            memory[offset : offset + size] = data
-        else:
-            fill(memory, offset, data)
 
-else:
-
-    def copy_in(memory: memoryview, offset: int, data: Any) -> None:
-        fill(memoryview(memory.obj), offset, data)
+copy_in = fill if HOT else _copy_in
 
 
 def map_memory(number: int, size: int, flags: int) -> int | tuple[Any, memoryview]:

@@ -107,7 +107,7 @@ class MappingOps(Protocol):
     def copy_in(self, memory: Memory, offset: int, data: Any) -> None:
         """Write these bytes; many, without the GIL. *data* may be a view of this very memory."""
 
-    def fill(self, view: memoryview, offset: int, data: Any) -> None:
+    def fill(self, memory: memoryview, offset: int, data: Any) -> None:
         """The same, into a view that no other thread uses."""
 
 

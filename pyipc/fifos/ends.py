@@ -250,7 +250,9 @@ class Reader(_End):
 
     def _is_ready(self) -> bool:
         # Lines that were set aside, or joined again.
-        lines = self._lines.getbuffer().nbytes > self._lines.tell() or b"\n" in b"".join(self._unread)
+        lines = self._lines.getbuffer().nbytes > self._lines.tell() or any(
+            b"\n" in piece for piece in self._unread
+        )
         return lines or ops.fd_wait(self.fileno(), ops.READABLE, 0) == 0
 
 

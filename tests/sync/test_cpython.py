@@ -11,7 +11,7 @@ if importlib.util.find_spec("test") is None or importlib.util.find_spec("test._t
 
 pytestmark = [pytest.mark.needs("sync.locks"), pytest.mark.timeout(150)]
 
-# Nothing is left out but what a test itself leaves out; each with its reason.
+# What is left out, each with its reason.
 LEFT_OUT: dict[str, str] = {
     "test_repr_lock": "how theirs shows whose it is",
     "test_repr_rlock": "the same",
